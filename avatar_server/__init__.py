@@ -1,0 +1,1 @@
+"""The live avatar server: sessions, WebRTC, sources and sinks, on asyncio."""

@@ -1,0 +1,1 @@
+"""WebRTC on aiortc: receive buffer, pre-encoded tracks, peer connections."""

@@ -1,0 +1,1 @@
+"""The worker process: engine and encoder together, packets out."""

@@ -1,0 +1,139 @@
+"""API. What an engine is: the protocols every engine satisfies, and how one is loaded.
+
+The contract (checked by `tests/sonic_stream/contract.py` for every engine):
+parity      any chunking of the audio gives bit-equal frames
+causality   audio after the declared look-ahead never changes a frame
+continuity  frame pts start at the first chunk's media time and have no gaps
+reset       a reset stream equals a fresh one; a clone continues like its origin
+latency     each frame is emitted exactly when `EngineSpec` says
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Protocol, runtime_checkable
+
+from sonic_stream.media import (
+    AudioChunk,
+    ByteArray,
+    EngineSpec,
+    FloatArray,
+    FrameChunk,
+    IdentityLatents,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Portrait:
+    """A decoded, cropped, judged portrait, ready for `Engine.prepare`.
+
+    `rgba` uint8 [S, S, 4] (opaque unless the picture had alpha); `landmarks` float32 [478, 3],
+    MediaPipe numbering, pixels of `rgba` (z in the same unit, negative towards the camera);
+    `blink` False where eyelids must not be drawn; `content` fingerprints picture and crop.
+    """
+
+    rgba: ByteArray
+    landmarks: FloatArray
+    content: str
+    blink: bool = True
+
+    def __post_init__(self) -> None:
+        if self.landmarks.shape != (478, 3) or self.landmarks.dtype != np.float32:
+            raise ValueError(f"landmarks must be float32 [478, 3], not {self.landmarks.shape}")
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """Live controls of a stream. Values outside their ranges raise `ValueError`."""
+
+    dynamic_scale: float = 1.0  # lips, 0.5..2
+    motion_scale: float = 1.0  # head, gaze, brows, 0..2
+    smoothing: float = 0.5  # 0 = crisp, 1 = calm
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("dynamic_scale", 0.5, 2.0),
+            ("motion_scale", 0.0, 2.0),
+            ("smoothing", 0.0, 1.0),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ValueError(f"{name} must lie in {low}..{high}, not {value}")
+
+
+@runtime_checkable
+class Stream(Protocol):
+    """One live rendering. State is private to the stream; identity and weights are shared.
+
+    The first chunk's pts sets the origin (a whole number of frames); later chunks must
+    continue without a gap (`ValueError` otherwise).
+    """
+
+    def push(self, audio: AudioChunk, *, render: bool = True) -> list[FrameChunk]:
+        """Frames that became due, one `FrameChunk` per hop, generation of the newest audio.
+
+        With `render=False` the state advances exactly the same but no pixels are made and
+        the list is empty: how an overloaded worker drops pictures without losing its place.
+        """
+        ...
+
+    def flush(self) -> list[FrameChunk]:
+        """Pad with silence so that all audio pushed so far is shown."""
+        ...
+
+    def reset(self) -> None: ...
+
+    def clone(self) -> Stream: ...
+
+    def configure(self, options: StreamOptions) -> None:
+        """Takes effect from the next frame on."""
+        ...
+
+    def set_identity(self, identity: IdentityLatents) -> None:
+        """Change the portrait from the next frame on, keeping the motion state."""
+        ...
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Weights and settings, read-only after construction; cheap to open streams on."""
+
+    @property
+    def spec(self) -> EngineSpec: ...
+
+    @property
+    def stage_ms(self) -> dict[str, float]:
+        """Milliseconds of the latest frame by stage (features, network, render)."""
+        ...
+
+    def prepare(self, portrait: Portrait) -> IdentityLatents: ...
+
+    def open(self, identity: IdentityLatents, options: StreamOptions) -> Stream: ...
+
+    def warm_up(self) -> None: ...
+
+
+ENGINES = {
+    "lite": "sonic_stream.engines.lite.engine:LiteEngine",
+    "testcard": "sonic_stream.engines.testcard:TestcardEngine",
+}
+
+
+def load_engine(name: str, *, size_px: int = 512, **settings: Any) -> Engine:
+    """An engine by short name or import string `package.module:Class`.
+
+    Raises `ValueError` with the known names when it does not exist or is no engine.
+    """
+    target = ENGINES.get(name, name)
+    module_name, _, class_name = target.partition(":")
+    try:
+        factory = getattr(import_module(module_name), class_name or "Engine")
+    except (ImportError, AttributeError, ValueError) as error:
+        known = ", ".join(sorted(ENGINES))
+        raise ValueError(f"no engine {name!r} (known: {known}): {error}") from error
+    engine = factory(size_px=size_px, **settings)
+    if not isinstance(engine, Engine):
+        raise ValueError(f"{target} is not an engine")
+    return engine

@@ -1,0 +1,1 @@
+"""Engines: one package or module each, named by import string `module:Class`."""

@@ -1,0 +1,1 @@
+"""The embedded engine: its own weights, real time on a laptop CPU."""

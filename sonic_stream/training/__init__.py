@@ -1,0 +1,1 @@
+"""Training of the embedded network on synthesised speech. Not needed to run the server."""
