@@ -1,0 +1,87 @@
+"""PURE but for `load`. TOML into strict models: an unknown key or a wrong type is an error.
+
+Each object is handed its own section only.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from avatar_server.errors import ConfigError
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ServerSection(Section):
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    # Names under which browsers may reach the server, besides loopback and `host`.
+    allowed_hosts: list[str] = []
+    # Origins of other sites whose pages may use this server ("https://example.org").
+    allowed_origins: list[str] = []
+    drain_s: Annotated[float, Field(ge=0, le=600)] = 10.0
+
+
+class EngineSection(Section):
+    name: str = "lite"
+    size_px: Annotated[int, Field(ge=128, le=2048, multiple_of=16)] = 512
+    portrait: str = ""  # a packaged avatar's id; empty: the first of the catalogue
+    expand_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.18
+
+
+class MediaSection(Section):
+    # Only these local addresses are offered in ICE; empty: all but loopback.
+    host_addresses: list[str] = []
+    # "stun:host:port" or "turn:user:password@host:port"; none by default.
+    ice_servers: list[str] = []
+    bitrate_bps: Annotated[int, Field(ge=100_000, le=20_000_000)] = 1_500_000
+    # Reserve on top of the engine's own latency for computing and encoding.
+    margin_ms: Annotated[int, Field(ge=20, le=1000, multiple_of=20)] = 40
+
+
+class LimitsSection(Section):
+    sessions: Annotated[int, Field(ge=1, le=1000)] = 2
+    viewers_per_session: Annotated[int, Field(ge=1, le=1000)] = 10
+    # A client unheard of for this long is gone, and its place is free.
+    heartbeat_s: Annotated[float, Field(ge=1.0, le=60.0)] = 4.5
+    portrait_bytes: Annotated[int, Field(ge=1)] = 12_000_000
+    file_bytes: Annotated[int, Field(ge=1)] = 25_000_000
+    files_kept: Annotated[int, Field(ge=1, le=1000)] = 20
+    portraits_kept: Annotated[int, Field(ge=1, le=1000)] = 50
+
+
+def default_cache_dir() -> str:
+    return str(Path.home() / ".cache" / "avatar-server")
+
+
+class PathsSection(Section):
+    cache: str = Field(default_factory=default_cache_dir)
+
+
+class Config(Section):
+    server: ServerSection = ServerSection()
+    engine: EngineSection = EngineSection()
+    media: MediaSection = MediaSection()
+    limits: LimitsSection = LimitsSection()
+    paths: PathsSection = Field(default_factory=PathsSection)
+
+
+def load(path: Path | None) -> Config:
+    """The configuration in a TOML file, or the defaults. Raises `ConfigError`."""
+    if path is None:
+        return Config()
+    try:
+        return Config.model_validate(tomllib.loads(path.read_text("utf-8")))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is no valid TOML: {error}") from error
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise ConfigError(f"{path}: " + "; ".join(lines)) from error

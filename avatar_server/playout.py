@@ -1,0 +1,138 @@
+"""PURE. What is due when: the session's timeline, its two taps, and the picture gate.
+
+Media time counts samples at 48 kHz from the session's start. Tick k (every 20 ms) appends
+samples [960 k, 960 (k + 1)). The picture tap feeds the engine, the sound tap feeds the
+viewers; their delays are the only place where sound and picture are shifted against each
+other, so a lip-sync offset is exact by construction and needs no time stamps.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from fractions import Fraction
+
+import numpy as np
+
+from sonic_stream.media import FloatArray, MediaPacket
+
+SAMPLE_RATE_HZ = 48_000
+TICK_SAMPLES = 960
+TICK_S = TICK_SAMPLES / SAMPLE_RATE_HZ
+
+
+def samples_of_ms(milliseconds: float) -> int:
+    return round(milliseconds * SAMPLE_RATE_HZ / 1000)
+
+
+class Timeline:
+    """The last seconds of a session's gap-free sound, addressed by media time."""
+
+    def __init__(self, capacity: int = 2 * SAMPLE_RATE_HZ) -> None:
+        self._ring: FloatArray = np.zeros(capacity, np.float32)
+        self.end_pts = 0
+
+    def append(self, samples: FloatArray) -> None:
+        if len(samples) > len(self._ring):
+            raise ValueError(f"{len(samples)} samples exceed the timeline's {len(self._ring)}")
+        self._ring[self._slots(self.end_pts, len(samples))] = samples
+        self.end_pts += len(samples)
+
+    def read(self, start_pts: int, count: int) -> FloatArray:
+        """Samples [start, start + count); before media time 0 there is silence."""
+        oldest = self.end_pts - len(self._ring)
+        if start_pts + count > self.end_pts or start_pts < oldest:
+            raise ValueError(f"[{start_pts}, +{count}) is outside [{oldest}, {self.end_pts})")
+        return self._ring[self._slots(start_pts, count)]
+
+    def silence_from(self, start_pts: int, fade: int = 240) -> None:
+        """Forget the sound from `start_pts` on, after a fade-out of `fade` samples."""
+        start_pts = max(start_pts, self.end_pts - len(self._ring), 0)
+        count = self.end_pts - start_pts
+        gain = np.zeros(count, np.float32)
+        ramp = np.linspace(1.0, 0.0, fade, endpoint=False, dtype=np.float32)[:count]
+        gain[: len(ramp)] = ramp
+        self._ring[self._slots(start_pts, count)] *= gain
+
+    def _slots(self, start_pts: int, count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        return np.arange(start_pts, start_pts + count, dtype=np.int64) % len(self._ring)
+
+
+class Tap:
+    """A reader some samples behind the timeline's end.
+
+    A new delay is reached by playing a little slower or faster (`slew` samples per sample),
+    never by a jump; at rest the samples are the timeline's own, bit for bit.
+    """
+
+    def __init__(self, delay: int, slew: float) -> None:
+        self._delay = float(delay)
+        self._target = delay
+        self._slew = slew
+
+    @property
+    def delay(self) -> float:
+        return self._delay
+
+    def set_delay(self, delay: int) -> None:
+        self._target = delay
+
+    def read(self, timeline: Timeline, count: int) -> FloatArray:
+        """The next `count` samples, assuming `count` were appended since the last call."""
+        start = timeline.end_pts - count - self._delay
+        change = np.clip(self._target - self._delay, -self._slew * count, self._slew * count)
+        if change == 0.0 and self._delay.is_integer():
+            return timeline.read(int(start), count)
+        self._delay += float(change)
+        end = timeline.end_pts - self._delay
+        positions = start + (end - start) * np.arange(count) / count
+        first = int(np.floor(start))
+        span = timeline.read(first, min(int(np.ceil(end)) + 1, timeline.end_pts) - first)
+        return np.interp(positions - first, np.arange(len(span)), span).astype(np.float32)
+
+
+class LipSync:
+    """The two taps of a session: engine latency and offset turned into delays.
+
+    `offset_ms` > 0: the picture comes later, < 0: the sound comes later.
+    """
+
+    def __init__(self, latency_ms: float) -> None:
+        self.latency = samples_of_ms(latency_ms)
+        self.picture = Tap(0, slew=0.2)
+        self.sound = Tap(self.latency, slew=0.05)
+
+    def set_offset(self, offset_ms: int) -> None:
+        self.picture.set_delay(samples_of_ms(max(offset_ms, 0)))
+        self.sound.set_delay(self.latency + samples_of_ms(max(-offset_ms, 0)))
+
+
+class PictureGate:
+    """Holds encoded pictures until their instant; late ones leave at once, none is reordered.
+
+    An encoded picture cannot be dropped without breaking its followers, so overload is dealt
+    with before encoding; the gate is bounded all the same: past `capacity` per codec the
+    oldest leave early.
+    """
+
+    def __init__(self, latency_ms: float, fps: Fraction, capacity: int = 75) -> None:
+        self._latency_s = latency_ms / 1000
+        self._frame_s = float(1 / fps)
+        self._capacity = capacity
+        self._waiting: dict[str, deque[MediaPacket]] = {}
+
+    def due_s(self, frame_pts: int) -> float:
+        """Seconds since the session's start at which a picture leaves."""
+        return frame_pts * self._frame_s + self._latency_s
+
+    def add(self, packet: MediaPacket) -> None:
+        self._waiting.setdefault(packet.codec, deque()).append(packet)
+
+    def take(self, elapsed_s: float) -> list[MediaPacket]:
+        """Pictures due at `elapsed_s` since the session's start (a millisecond of grace)."""
+        ready: list[MediaPacket] = []
+        for queue in self._waiting.values():
+            while queue and (
+                self.due_s(queue[0].pts) <= elapsed_s + 1e-3 or len(queue) > self._capacity
+            ):
+                ready.append(queue.popleft())
+        return ready

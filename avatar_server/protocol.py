@@ -1,0 +1,110 @@
+"""PURE. Control messages of the WebSocket (documented in docs/protocol.md)."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from avatar_server.errors import AvatarError, BadMessage
+
+SUBPROTOCOL = "avatar.v1"
+MAX_MESSAGE_BYTES = 256 * 1024
+
+Identifier = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class Settings(BaseModel):
+    """What a studio may change while live."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    lip_sync_offset_ms: Annotated[int, Field(ge=-200, le=200)] = 0
+    dynamic_scale: Annotated[float, Field(ge=0.5, le=2.0)] = 1.0
+    motion_scale: Annotated[float, Field(ge=0.0, le=2.0)] = 1.0
+    smoothing: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+
+
+class Message(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Hello(Message):
+    type: Literal["hello"]
+    role: Literal["studio", "viewer"] = "studio"
+    session: Identifier | None = None
+    resume: Identifier | None = None
+
+
+class Offer(Message):
+    type: Literal["offer"]
+    sdp: Annotated[str, Field(max_length=MAX_MESSAGE_BYTES)]
+
+
+class SelectSource(Message):
+    type: Literal["source"]
+    kind: Literal["mic", "idle"]
+
+
+class Say(Message):
+    type: Literal["say"]
+    text: Annotated[str, Field(min_length=1, max_length=2000)]
+    voice: Identifier | None = None
+
+
+class Play(Message):
+    type: Literal["play"]
+    file: Identifier
+
+
+class Stop(Message):
+    type: Literal["stop"]
+
+
+class Set(Message):
+    type: Literal["set"]
+    lip_sync_offset_ms: Annotated[int, Field(ge=-200, le=200)] | None = None
+    dynamic_scale: Annotated[float, Field(ge=0.5, le=2.0)] | None = None
+    motion_scale: Annotated[float, Field(ge=0.0, le=2.0)] | None = None
+    smoothing: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
+
+    def applied_to(self, settings: Settings) -> Settings:
+        changes = self.model_dump(exclude={"type"}, exclude_none=True)
+        return settings.model_copy(update=changes)
+
+
+class SelectPortrait(Message):
+    type: Literal["portrait"]
+    id: Identifier
+
+
+class Ping(Message):
+    type: Literal["ping"]
+    t: float = 0.0
+
+
+ClientMessage = Annotated[
+    Hello | Offer | SelectSource | Say | Play | Stop | Set | SelectPortrait | Ping,
+    Field(discriminator="type"),
+]
+_ADAPTER: TypeAdapter[ClientMessage] = TypeAdapter(ClientMessage)
+
+
+def parse(text: str) -> ClientMessage:
+    """A client's message. Raises `BadMessage` saying which field is wrong and why."""
+    try:
+        return _ADAPTER.validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "message"
+        raise BadMessage(f"{where}: {first['msg']}") from error
+
+
+def encode(kind: str, /, **fields: Any) -> str:
+    """A server's message as JSON text."""
+    return json.dumps({"type": kind, **fields}, ensure_ascii=False, allow_nan=False)
+
+
+def encode_error(error: AvatarError) -> str:
+    return encode("error", code=error.code, message=str(error), fatal=error.fatal)
