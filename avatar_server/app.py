@@ -1,0 +1,38 @@
+"""Where things are wired together: the ASGI application around one `Server`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, WebSocket
+
+from avatar_server import __version__, http_api
+from avatar_server.config import Config
+from avatar_server.guard import Guard
+from avatar_server.server import Server
+from avatar_server.signalling import Connection
+
+
+def create_app(config: Config) -> FastAPI:
+    """The application; its `state.server` lives from start-up to shutdown."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        server = Server(config)
+        app.state.server = server
+        try:
+            await server.start()
+            yield
+        finally:
+            await server.close()
+
+    app = FastAPI(title="avatar-server", version=__version__, lifespan=lifespan, redoc_url=None)
+    http_api.install(app)
+    app.add_middleware(Guard, settings=config.server, content_policy=http_api.CONTENT_POLICY)
+
+    @app.websocket("/ws")
+    async def websocket(socket: WebSocket) -> None:
+        await Connection(socket, app.state.server).serve()
+
+    return app

@@ -1,0 +1,277 @@
+"""One avatar's life: source -> timeline -> worker -> playout -> viewers. The program's story.
+
+Audio is the master clock. Every 20 ms of wall time one tick appends 20 ms of the voice to the
+timeline; the picture tap feeds the worker, the sound tap (later by the declared latency)
+feeds the viewers, and encoded pictures of the same media instant leave in the same tick.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from avatar_server import protocol
+from avatar_server.clock import Clock
+from avatar_server.errors import AvatarError, WorkerFailed
+from avatar_server.metrics import Metrics
+from avatar_server.playout import (
+    TICK_S,
+    TICK_SAMPLES,
+    LipSync,
+    PictureGate,
+    Timeline,
+)
+from avatar_server.rtc.opus import OpusEncoder
+from avatar_server.rtc.peer import RtcSettings
+from avatar_server.sinks.webrtc import Viewers
+from avatar_server.stats import SessionStats
+from avatar_server.voice import Voice
+from avatar_server.worker.pool import (
+    WorkerError,
+    WorkerRestarted,
+    WorkerStats,
+    WorkerStream,
+)
+from sonic_stream.engine import StreamOptions
+from sonic_stream.media import FloatArray, MediaPacket
+
+log = logging.getLogger(__name__)
+
+# A pause of the whole process longer than this is not caught up with; media time just waits.
+REANCHOR_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """What a session is given by the application."""
+
+    id: str
+    token: str
+    portrait: str
+    margin_ms: int
+    heartbeat_s: float
+    viewer_limit: int
+    rtc: RtcSettings
+
+
+class Session:
+    """See the module. `listeners` receive every message meant for the session's clients."""
+
+    def __init__(
+        self, options: SessionOptions, worker: WorkerStream, clock: Clock, metrics: Metrics
+    ) -> None:
+        self.options = options
+        self.settings = protocol.Settings()
+        self.portrait = options.portrait
+        self.latency_ms = worker.spec.latency_ms + options.margin_ms
+        self.voice = Voice()
+        self.viewers = Viewers(
+            options.rtc, options.viewer_limit, worker.set_codecs, worker.request_keyframe
+        )
+        self.listeners: set[Callable[[str], None]] = set()
+        self._present: dict[str, asyncio.Event] = {}
+        self.worker = worker
+        self.stats = SessionStats(metrics, clock, self.latency_ms)
+        self._clock = clock
+        self._playout = _Playout(self.latency_ms, PictureGate(self.latency_ms, worker.spec.fps))
+        self._heard_s = clock.now_s()
+
+    @property
+    def id(self) -> str:
+        return self.options.id
+
+    async def run(self) -> None:
+        """Live until nobody controls or watches any more. Raises `WorkerFailed`."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                pace = group.create_task(self._pace(), name="pace")
+                collect = group.create_task(self._collect(), name="collect")
+                report = group.create_task(self._report(), name="report")
+                await self._abandoned()
+                for task in (pace, collect, report):
+                    task.cancel()
+        except* AvatarError as group_error:
+            raise group_error.exceptions[0] from None
+        finally:
+            await self.voice.stop()
+            await self.viewers.close()
+            await self.worker.close()
+            for evicted in self._present.values():
+                evicted.set()
+
+    # What clients may do.
+
+    def heard(self) -> None:
+        """The studio gave a sign of life."""
+        self._heard_s = self._clock.now_s()
+
+    def enter(self, viewer: str) -> asyncio.Event:
+        """A client speaks for `viewer` from now on. The event tells that another one took over
+        or that the session ended."""
+        if viewer in self._present:
+            self._present[viewer].set()
+        evicted = self._present[viewer] = asyncio.Event()
+        return evicted
+
+    async def connect(self, viewer: str, sdp: str, *, want_mic: bool) -> str:
+        """Answer a viewer's offer with SDP. Raises `ServerFull` or `BadOffer`."""
+        peer = await self.viewers.join(viewer, sdp, want_mic=want_mic)
+        if want_mic:
+            self.voice.attach(peer.mic)
+        return peer.answer_sdp
+
+    def show(self, portrait: str, identity: Path) -> None:
+        """Another portrait from the next picture on."""
+        self.portrait = portrait
+        self.worker.set_identity(identity)
+
+    def tell(self, message: str) -> None:
+        for listener in list(self.listeners):
+            listener(message)
+
+    def tell_state(self) -> None:
+        self.tell(protocol.encode("state", **self.state()))
+
+    def state(self) -> dict[str, object]:
+        return {
+            "source": self.voice.kind,
+            "speaking": self.voice.speaking,
+            "queue": self.voice.playlist.queue_length,
+            "settings": self.settings.model_dump(),
+            "portrait": self.portrait,
+            "worker": self.stats.worker_state,
+            "viewers": len(self.viewers),
+        }
+
+    def configure(self, settings: protocol.Settings) -> None:
+        self.settings = settings
+        self._playout.lip_sync.set_offset(settings.lip_sync_offset_ms)
+        self.worker.set_options(
+            StreamOptions(
+                dynamic_scale=settings.dynamic_scale,
+                motion_scale=settings.motion_scale,
+                smoothing=settings.smoothing,
+            )
+        )
+        self.tell_state()
+
+    async def stop(self) -> None:
+        """Barge-in: what was not heard yet is never heard."""
+        self._playout.interrupt()
+        await self.voice.stop()
+        self._playout.interrupt()
+        self.tell_state()
+
+    # The loops.
+
+    async def _pace(self) -> None:
+        anchor_s, tick = self._clock.now_s(), 0
+        while True:
+            deadline_s = anchor_s + tick * TICK_S
+            await self._clock.sleep_until_s(deadline_s)
+            late_s = self._clock.now_s() - deadline_s
+            self.stats.tick(late_s)
+            if late_s > REANCHOR_S:
+                log.warning("session %s: the process stood still for %.1f s", self.id, late_s)
+                anchor_s += late_s
+            self._tick(tick)
+            tick += 1
+
+    def _tick(self, tick: int) -> None:
+        playout = self._playout
+        picture, sound = playout.advance(self.voice.read(TICK_SAMPLES))
+        pts = tick * TICK_SAMPLES
+        self.worker.push_audio(_to_s16(picture), pts, playout.generation)
+        if len(self.viewers):
+            for packet in playout.opus.encode(_to_s16(sound), pts):
+                self.viewers.send_audio(packet)
+        for packet in playout.gate.take(tick * TICK_S):
+            late_s = tick * TICK_S - playout.gate.due_s(packet.pts)
+            self.stats.picture(packet, late_s)
+            self.viewers.send_video(packet)
+
+    async def _collect(self) -> None:
+        async for event in self.worker.events():
+            match event:
+                case MediaPacket():
+                    self._playout.gate.add(event)
+                    self.stats.encoded()
+                case WorkerStats():
+                    self.stats.worker(event)
+                case WorkerRestarted():
+                    self.stats.restarted()
+                    self.tell(
+                        protocol.encode(
+                            "notice",
+                            code="worker_restarted",
+                            message="The picture was interrupted for a moment and is back.",
+                        )
+                    )
+                case WorkerError():
+                    raise WorkerFailed(f"the avatar's worker failed: {event.message}")
+        raise WorkerFailed("the avatar's worker ended")
+
+    async def _report(self) -> None:
+        last_state: dict[str, object] = {}
+        due_s = self._clock.now_s()
+        while True:
+            due_s += 0.25
+            await self._clock.sleep_until_s(due_s)
+            state = self.state()
+            if state != last_state:
+                last_state = state
+                self.tell(protocol.encode("state", **state))
+            report = self.stats.report(len(self.viewers), self.voice.microphone_stats())
+            if report is not None:
+                self.tell(protocol.encode("stats", **report))
+
+    async def _abandoned(self) -> None:
+        """Wait until the studio is unheard of for the heartbeat limit and nobody else watches."""
+        while True:
+            silent_s = self._clock.now_s() - self._heard_s
+            watched = len(self.viewers) > self.viewers.has("studio")
+            if silent_s >= self.options.heartbeat_s and not watched:
+                return
+            wait_s = max(self.options.heartbeat_s - silent_s, 0.25)
+            await self._clock.sleep_until_s(self._clock.now_s() + wait_s)
+
+
+class _Playout:
+    """The moving parts between the voice and the viewers."""
+
+    def __init__(self, latency_ms: float, gate: PictureGate) -> None:
+        self.timeline = Timeline()
+        self.lip_sync = LipSync(latency_ms)
+        self.gate = gate
+        self.opus = OpusEncoder()
+        self.generation = 0
+
+    def advance(self, samples: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """20 ms further: what the engine hears now and what the viewers hear now."""
+        self.timeline.append(samples)
+        return (
+            self.lip_sync.picture.read(self.timeline, len(samples)),
+            self.lip_sync.sound.read(self.timeline, len(samples)),
+        )
+
+    def interrupt(self) -> None:
+        """Everything not yet heard becomes silence, and a new generation begins."""
+        self.generation += 1
+        self.timeline.silence_from(self.timeline.end_pts - int(self.lip_sync.sound.delay))
+
+
+def _to_s16(samples: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+    return (np.clip(samples, -1.0, 1.0) * 32767.0).astype(np.int16)
+
+
+async def end(task: asyncio.Task[None]) -> None:
+    """Cancel a session's task and wait for it."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,118 @@
+"""Admission and lifetime: how many sessions there are, and that each one ends."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+
+from avatar_server import protocol
+from avatar_server.clock import Clock
+from avatar_server.errors import (
+    AvatarError,
+    BadToken,
+    Draining,
+    NoSession,
+    ServerFull,
+    WorkerFailed,
+)
+from avatar_server.metrics import Metrics
+from avatar_server.session import Session, end
+
+log = logging.getLogger(__name__)
+
+Opener = Callable[[str, str], Awaitable[Session]]
+
+
+class Sessions:
+    """`opener(id, token)` builds a session; a place is taken before it is awaited."""
+
+    def __init__(self, limit: int, opener: Opener, clock: Clock, metrics: Metrics) -> None:
+        self._limit = limit
+        self._opener = opener
+        self._clock = clock
+        self._metrics = metrics
+        self._live: dict[str, tuple[Session, asyncio.Task[None], float]] = {}
+        self._opening = 0
+        self._draining = False
+
+    @property
+    def accepting(self) -> bool:
+        return not self._draining and len(self._live) + self._opening < self._limit
+
+    async def create(self) -> Session:
+        """Raises `ServerFull`, `Draining` or `WorkerFailed`."""
+        if self._draining:
+            raise Draining("the server is shutting down; try again in a minute")
+        if not self.accepting:
+            raise ServerFull(f"all {self._limit} sessions are taken; try again when one has ended")
+        self._opening += 1
+        try:
+            session = await self._opener(secrets.token_urlsafe(9), secrets.token_urlsafe(24))
+        finally:
+            self._opening -= 1
+        task = asyncio.create_task(self._supervise(session), name=f"session {session.id}")
+        self._live[session.id] = (session, task, self._clock.now_s())
+        self._metrics.sessions.set(len(self._live))
+        return session
+
+    def get(self, ident: str) -> Session:
+        """Raises `NoSession`."""
+        entry = self._live.get(ident)
+        if entry is None:
+            raise NoSession(f"there is no session {ident!r}; it may have ended")
+        return entry[0]
+
+    def resume(self, ident: str, token: str | None) -> Session:
+        """Raises `NoSession` or `BadToken`."""
+        session = self.get(ident)
+        if not hmac.compare_digest((token or "").encode(), session.options.token.encode()):
+            raise BadToken("the resume token does not belong to this session")
+        session.heard()
+        return session
+
+    def listing(self) -> list[dict[str, object]]:
+        now_s = self._clock.now_s()
+        return [
+            {
+                "id": session.id,
+                "viewers": len(session.viewers),
+                "source": session.voice.kind,
+                "uptime_s": round(now_s - since_s, 1),
+            }
+            for session, _, since_s in self._live.values()
+        ]
+
+    async def drain(self, patience_s: float) -> None:
+        """Refuse newcomers, let the live sessions end by themselves, then end them."""
+        self._draining = True
+        for session, _, _ in self._live.values():
+            session.tell(
+                protocol.encode(
+                    "notice", code="draining", message="The server is about to restart."
+                )
+            )
+        tasks = [task for _, task, _ in self._live.values()]
+        if tasks and patience_s > 0:
+            await asyncio.wait(tasks, timeout=patience_s)
+        await self.close()
+
+    async def close(self) -> None:
+        self._draining = True
+        await asyncio.gather(*(end(task) for _, task, _ in list(self._live.values())))
+
+    async def _supervise(self, session: Session) -> None:
+        try:
+            await session.run()
+        except AvatarError as error:
+            log.warning("session %s ended: %s", session.id, error)
+            session.tell(protocol.encode_error(error))
+        except Exception:
+            log.exception("session %s failed", session.id)
+            failure = WorkerFailed("the session failed inside the server; its log says why")
+            session.tell(protocol.encode_error(failure))
+        finally:
+            self._live.pop(session.id, None)
+            self._metrics.sessions.set(len(self._live))

@@ -1,0 +1,31 @@
+#!/bin/sh
+# Install the project into a virtual environment: install.sh PYTHON run|test
+set -eu
+python=$1
+purpose=$2
+cd "$(dirname "$0")/.."
+
+extras=tts,portraits
+if [ "$purpose" = test ]; then
+    extras=$extras,train,dev
+fi
+"$python" -m pip install --quiet --upgrade pip
+# The server is useful without them, so `make run` goes on when an extra has no wheel here.
+"$python" -m pip install --quiet --editable ".[$extras]" ||
+    { [ "$purpose" = run ] && "$python" -m pip install --quiet --editable .; }
+
+# mediapipe depends on an OpenCV that needs a display library. Its face mesh runs with the
+# headless one, so it comes without its dependencies; the extra lists those it really uses.
+if "$python" -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then
+    "$python" -m pip install --quiet --no-deps "mediapipe==0.10.21" ||
+        echo "no mediapipe here: portraits of your own are switched off" >&2
+fi
+
+[ "$purpose" = test ] || exit 0
+command -v chromium >/dev/null || command -v google-chrome >/dev/null && exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium
+else
+    "$python" -m playwright install chromium
+fi
