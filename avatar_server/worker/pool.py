@@ -1,0 +1,313 @@
+"""Server side of the workers: one process per stream, a warm spare, restart after a crash."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import sys
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from avatar_server.clock import Clock
+from avatar_server.errors import WorkerFailed
+from avatar_server.worker.process import WIRE_RATE_HZ, spec_from
+from avatar_server.worker.wire import Decoder, WireError, WireMessage, encode
+from sonic_stream.engine import StreamOptions
+from sonic_stream.media import EngineSpec, MediaPacket
+
+log = logging.getLogger(__name__)
+
+START_TIMEOUT_S = 60.0
+HANG_S = 5.0
+MAX_RESTARTS = 3
+RESTART_WINDOW_S = 30.0
+# A worker that takes no sound for this long is stuck; what it missed is not sent later.
+MAX_UNSENT_BYTES = WIRE_RATE_HZ * 2
+STREAM = 0  # a process hosts one stream of ours
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRequest:
+    engine: str
+    size_px: int
+    identity: Path
+    options: StreamOptions
+    bitrate_bps: int = 1_500_000
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStats:
+    """`stages`: {"render": {"p50": ms, "p95": ms}, …}; counts since the worker's start."""
+
+    frames: int
+    dropped: int
+    stages: dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRestarted:
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerError:
+    message: str
+
+
+WorkerEvent = MediaPacket | WorkerStats | WorkerRestarted | WorkerError
+
+
+class WorkerProcess:
+    """One child process and its connection."""
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self.process = process
+        self._reader = reader
+        self._writer = writer
+        self._decoder = Decoder()
+        self._received: deque[WireMessage] = deque()
+
+    @classmethod
+    async def start(cls, engine: str, size_px: int) -> tuple[WorkerProcess, EngineSpec]:
+        """Start a child and wait until its engine is loaded. Raises `WorkerFailed`."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "avatar_server.worker",
+                str(theirs.fileno()), engine, str(size_px),
+                pass_fds=(theirs.fileno(),),
+                stdin=asyncio.subprocess.DEVNULL,
+                env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            )  # fmt: skip
+        reader, writer = await asyncio.open_connection(sock=ours)
+        worker = cls(process, reader, writer)
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                loaded = await worker.receive()
+        except TimeoutError:
+            loaded = None
+        except asyncio.CancelledError:
+            await worker.kill()
+            raise
+        if loaded is None:
+            await worker.kill()
+            raise WorkerFailed(f"the worker for engine {engine!r} did not start; see its log above")
+        return worker, spec_from(loaded.fields["spec"])
+
+    async def receive(self) -> WireMessage | None:
+        """The next message; None when the worker is gone or talks nonsense."""
+        while not self._received:
+            try:
+                data = await self._reader.read(1 << 18)
+                self._received.extend(self._decoder.feed(data))
+            except (ConnectionError, WireError):
+                return None
+            if not data:
+                return None
+        return self._received.popleft()
+
+    def send(self, kind: str, fields: dict[str, Any], body: bytes = b"") -> bool:
+        """Queue a message; False when too much is unsent already and it was not."""
+        transport = self._writer.transport
+        if transport.is_closing():
+            return False
+        if kind == "audio" and transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+            return False
+        self._writer.write(encode(WireMessage(kind, {"stream": STREAM, **fields}, body)))
+        return True
+
+    async def kill(self) -> None:
+        self._writer.transport.abort()
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        await self.process.wait()
+
+
+class WorkerPool:
+    """Keeps `spare` workers with a loaded engine, so that a session starts at once."""
+
+    def __init__(self, *, engine: str, size_px: int, clock: Clock, spare: int = 1) -> None:
+        self._engine = engine
+        self._size_px = size_px
+        self._clock = clock
+        self._spare = spare
+        self._warm: deque[asyncio.Task[tuple[WorkerProcess, EngineSpec]]] = deque()
+        self._closed = False
+
+    async def start(self) -> None:
+        """Returns when the first spare is warm. Raises `WorkerFailed`."""
+        self._refill()
+        if self._warm:
+            await asyncio.shield(self._warm[0])
+
+    async def open(self, request: StreamRequest) -> WorkerStream:
+        """Raises `WorkerFailed`."""
+        worker, spec = await self.take()
+        return WorkerStream(self, request, worker, spec, self._clock)
+
+    async def take(self) -> tuple[WorkerProcess, EngineSpec]:
+        """A loaded worker: a warm one if there is, else a fresh one."""
+        while self._warm:
+            task = self._warm.popleft()
+            self._refill()
+            worker, spec = await task
+            if worker.process.returncode is None:
+                return worker, spec
+        return await WorkerProcess.start(self._engine, self._size_px)
+
+    async def close(self) -> None:
+        self._closed = True
+        for task in self._warm:
+            task.cancel()
+        for result in await asyncio.gather(*self._warm, return_exceptions=True):
+            if isinstance(result, tuple):
+                await result[0].kill()
+        self._warm.clear()
+
+    def _refill(self) -> None:
+        while len(self._warm) < self._spare and not self._closed:
+            start = WorkerProcess.start(self._engine, self._size_px)
+            self._warm.append(asyncio.create_task(start))
+
+
+class WorkerStream:
+    """One session's stream in a worker, kept alive across crashes.
+
+    What was said last (identity, options, codecs) is remembered and said again to a new
+    worker, which continues at the next whole frame.
+    """
+
+    def __init__(
+        self,
+        pool: WorkerPool,
+        request: StreamRequest,
+        worker: WorkerProcess,
+        spec: EngineSpec,
+        clock: Clock,
+    ) -> None:
+        self.spec = spec
+        self._pool = pool
+        self._request = request
+        self._worker: WorkerProcess | None = worker
+        self._clock = clock
+        self._codecs: list[str] = []
+        self._skip_until_frame = False
+        self._restarts: deque[float] = deque(maxlen=MAX_RESTARTS)
+        self._introduce(worker)
+
+    def push_audio(self, samples: npt.NDArray[np.int16], pts: int, generation: int) -> None:
+        """`samples` int16 [n] at 48 kHz from `pts` on. Never blocks; a dead or stuck worker
+        misses it, and a new one begins at a frame's start."""
+        frame = WIRE_RATE_HZ * self.spec.fps.denominator // self.spec.fps.numerator
+        if self._worker is None or (self._skip_until_frame and pts % frame):
+            return
+        self._skip_until_frame = False
+        fields = {"pts": pts, "generation": generation}
+        if not self._worker.send("audio", fields, samples.tobytes()):
+            self._worker.process.kill()  # noticed, and replaced, where events are read
+
+    def set_options(self, options: StreamOptions) -> None:
+        self._request = replace(self._request, options=options)
+        self._tell("options", {"options": asdict(options)})
+
+    def set_identity(self, identity: Path) -> None:
+        self._request = replace(self._request, identity=identity)
+        self._tell("identity", {"identity": str(identity)})
+
+    def set_codecs(self, codecs: frozenset[str]) -> None:
+        """Which codecs somebody watches; nothing is encoded for nobody."""
+        self._codecs = sorted(codecs)
+        self._tell("codecs", {"codecs": self._codecs})
+
+    def request_keyframe(self, codec: str) -> None:
+        self._tell("keyframe", {"codec": codec})
+
+    async def events(self) -> AsyncIterator[WorkerEvent]:
+        """What the worker makes, for one consumer; ends after a `WorkerError`."""
+        while True:
+            message = await self._next_message()
+            if message is None:
+                event = await self._restart()
+                yield event
+                if isinstance(event, WorkerError):
+                    return
+            elif message.kind == "packet":
+                yield _packet(message, self.spec.fps)
+            elif message.kind == "stats":
+                fields = message.fields
+                yield WorkerStats(fields["frames"], fields["dropped"], fields["stages"])
+            elif message.kind == "error":
+                log.warning("worker: %s", message.fields["message"])
+
+    async def close(self) -> None:
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            await worker.kill()
+
+    async def _next_message(self) -> WireMessage | None:
+        if self._worker is None:
+            return None
+        try:
+            async with asyncio.timeout(HANG_S if self._codecs else None):
+                return await self._worker.receive()
+        except TimeoutError:
+            log.warning("a worker made nothing for %g s", HANG_S)
+            return None
+
+    async def _restart(self) -> WorkerEvent:
+        now_s = self._clock.now_s()
+        if len(self._restarts) == MAX_RESTARTS and now_s - self._restarts[0] < RESTART_WINDOW_S:
+            return WorkerError(f"it failed {MAX_RESTARTS + 1} times within {RESTART_WINDOW_S:g} s")
+        self._restarts.append(now_s)
+        await self.close()
+        log.warning("a worker died and is replaced")
+        try:
+            self._worker, _ = await self._pool.take()
+        except WorkerFailed as error:
+            return WorkerError(str(error))
+        self._skip_until_frame = True
+        self._introduce(self._worker)
+        return WorkerRestarted(len(self._restarts))
+
+    def _introduce(self, worker: WorkerProcess) -> None:
+        request = self._request
+        worker.send(
+            "open",
+            {
+                "identity": str(request.identity),
+                "options": asdict(request.options),
+                "bitrate_bps": request.bitrate_bps,
+                "codecs": self._codecs,
+            },
+        )
+
+    def _tell(self, kind: str, fields: dict[str, Any]) -> None:
+        if self._worker is not None:
+            self._worker.send(kind, fields)
+
+
+def _packet(message: WireMessage, fps: Fraction) -> MediaPacket:
+    fields = message.fields
+    return MediaPacket(
+        codec=fields["codec"],
+        data=message.body,
+        pts=fields["pts"],
+        time_base=1 / fps,
+        keyframe=fields["keyframe"],
+        generation=fields["generation"],
+    )

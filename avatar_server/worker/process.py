@@ -1,0 +1,215 @@
+"""The worker: hosts streams of one engine, encodes what they draw, speaks the wire.
+
+One thread, no event loop: read what has come, advance the streams, send what was made.
+When it is late it advances without drawing (never queues), so that picture and sound stay
+together and the newest picture is shown.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+import socket
+from collections import deque
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import cv2
+import numpy as np
+
+from avatar_server.metrics import Rolling
+from avatar_server.worker.encoders import VideoEncoder, open_encoder
+from avatar_server.worker.wire import Decoder, WireMessage, encode
+from sonic_stream.engine import Engine, Stream, StreamOptions, load_engine
+from sonic_stream.media import AudioChunk, EngineSpec, FrameChunk, IdentityLatents
+from sonic_stream.resample import Decimator
+
+log = logging.getLogger(__name__)
+
+WIRE_RATE_HZ = 48_000
+# More waiting sound than this means being late: only the newest frame is drawn.
+LATE_SAMPLES = WIRE_RATE_HZ * 160 // 1000
+STATS_EVERY_FRAMES = 25
+
+
+@dataclass
+class HostedStream:
+    """A stream with its sound still to be heard, its encoders and its figures."""
+
+    stream: Stream
+    spec: EngineSpec
+    bitrate_bps: int
+    decimator: Decimator
+    waiting: deque[AudioChunk] = field(default_factory=deque)
+    encoders: dict[str, VideoEncoder] = field(default_factory=dict)
+    keyframes: set[str] = field(default_factory=set)
+    stages: dict[str, Rolling] = field(default_factory=dict)
+    frames: int = 0
+    dropped: int = 0
+
+    def set_codecs(self, codecs: list[str]) -> None:
+        """Keep, open and close encoders; a new one starts with a key frame by itself."""
+        for codec in self.encoders.keys() - set(codecs):
+            del self.encoders[codec]
+        for codec in codecs:
+            if codec not in self.encoders:
+                self.encoders[codec] = open_encoder(
+                    codec, self.spec.size_px, self.spec.fps, self.bitrate_bps
+                )
+
+    def measured(self, stage: str, milliseconds: float) -> None:
+        self.stages.setdefault(stage, Rolling()).add(milliseconds)
+
+
+class Worker:
+    """Serves one connection until it closes."""
+
+    def __init__(self, connection: socket.socket, engine: Engine) -> None:
+        self._connection = connection
+        self._engine = engine
+        self._decoder = Decoder()
+        self._streams: dict[int, HostedStream] = {}
+
+    def serve(self) -> None:
+        self._send("loaded", {"spec": spec_fields(self._engine.spec)})
+        while self._receive():
+            for ident, hosted in list(self._streams.items()):
+                self._advance(ident, hosted)
+
+    def _receive(self) -> bool:
+        """Take all that has come; wait only when nothing is left to do. False at the end."""
+        busy = any(hosted.waiting for hosted in self._streams.values())
+        while select.select([self._connection], [], [], 0 if busy else None)[0]:
+            data = self._connection.recv(1 << 20)
+            if not data:
+                return False
+            for message in self._decoder.feed(data):
+                self._handle(message)
+            busy = True
+        return True
+
+    def _handle(self, message: WireMessage) -> None:
+        fields = message.fields
+        ident = int(fields["stream"])
+        try:
+            if message.kind == "open":
+                self._open(ident, fields)
+            elif ident in self._streams:
+                self._command(self._streams[ident], message)
+            if message.kind == "close":
+                self._streams.pop(ident, None)
+        except (ValueError, OSError) as error:
+            self._send("error", {"stream": ident, "message": str(error)})
+
+    def _open(self, ident: int, fields: dict[str, Any]) -> None:
+        identity = IdentityLatents.load(Path(fields["identity"]))
+        self._streams[ident] = HostedStream(
+            stream=self._engine.open(identity, StreamOptions(**fields["options"])),
+            spec=self._engine.spec,
+            bitrate_bps=fields["bitrate_bps"],
+            decimator=Decimator(WIRE_RATE_HZ // self._engine.spec.sample_rate_hz),
+        )
+        self._streams[ident].set_codecs(fields["codecs"])
+
+    def _command(self, hosted: HostedStream, message: WireMessage) -> None:
+        fields = message.fields
+        match message.kind:
+            case "audio":
+                samples = np.frombuffer(message.body, np.int16).astype(np.float32) / 32768
+                hosted.waiting.append(
+                    AudioChunk(samples, WIRE_RATE_HZ, fields["pts"], fields["generation"])
+                )
+            case "options":
+                hosted.stream.configure(StreamOptions(**fields["options"]))
+            case "identity":
+                hosted.stream.set_identity(IdentityLatents.load(Path(fields["identity"])))
+            case "codecs":
+                hosted.set_codecs(fields["codecs"])
+            case "keyframe":
+                hosted.keyframes.add(fields["codec"])
+
+    def _advance(self, ident: int, hosted: HostedStream) -> None:
+        late = sum(len(chunk.samples) for chunk in hosted.waiting) > LATE_SAMPLES
+        while hosted.waiting:
+            chunk = hosted.waiting.popleft()
+            render = not late or len(hosted.waiting) < 2
+            made = hosted.stream.push(_for_engine(chunk, hosted), render=render)
+            for frames in made:
+                self._emit(ident, hosted, frames)
+            if not render:
+                hosted.dropped += len(chunk.samples) * hosted.spec.fps.numerator // WIRE_RATE_HZ
+            if late and made:
+                return
+
+    def _emit(self, ident: int, hosted: HostedStream, frames: FrameChunk) -> None:
+        for stage, milliseconds in self._engine.stage_ms.items():
+            hosted.measured(stage, milliseconds)
+        for index, picture in enumerate(frames.frames):
+            self._encode(ident, hosted, (picture, frames.pts + index, frames.generation))
+            hosted.frames += 1
+            if hosted.frames % STATS_EVERY_FRAMES == 0:
+                self._send("stats", {"stream": ident, **_stats(hosted)})
+
+    def _encode(self, ident: int, hosted: HostedStream, item: tuple[Any, int, int]) -> None:
+        picture, pts, generation = item
+        for codec, encoder in hosted.encoders.items():
+            start_s = perf_counter()
+            packet = encoder.encode(picture, pts, keyframe=codec in hosted.keyframes)
+            hosted.measured("encode", 1000 * (perf_counter() - start_s))
+            if packet is None:
+                continue
+            if packet.keyframe:
+                hosted.keyframes.discard(codec)
+            fields = {
+                "stream": ident,
+                "codec": codec,
+                "pts": pts,
+                "keyframe": packet.keyframe,
+                "generation": generation,
+            }
+            self._send("packet", fields, packet.data)
+
+    def _send(self, kind: str, fields: dict[str, Any], body: bytes = b"") -> None:
+        self._connection.sendall(encode(WireMessage(kind, fields, body)))
+
+
+def _for_engine(chunk: AudioChunk, hosted: HostedStream) -> AudioChunk:
+    rate_hz = hosted.spec.sample_rate_hz
+    samples = hosted.decimator.push(chunk.samples)
+    return AudioChunk(samples, rate_hz, chunk.pts * rate_hz // WIRE_RATE_HZ, chunk.generation)
+
+
+def _stats(hosted: HostedStream) -> dict[str, Any]:
+    stages = {
+        name: {"p50": rolling.percentile(50), "p95": rolling.percentile(95)}
+        for name, rolling in hosted.stages.items()
+    }
+    return {"frames": hosted.frames, "dropped": hosted.dropped, "stages": stages}
+
+
+def spec_fields(spec: EngineSpec) -> dict[str, Any]:
+    """A spec as plain data for the wire."""
+    return asdict(spec) | {"fps": [spec.fps.numerator, spec.fps.denominator]}
+
+
+def spec_from(fields: dict[str, Any]) -> EngineSpec:
+    return EngineSpec(**(fields | {"fps": Fraction(*fields["fps"])}))
+
+
+def run(descriptor: int, engine_name: str, size_px: int) -> None:
+    """The worker process's life. The server ends it by closing the connection."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the server's affair
+    cv2.setNumThreads(1)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    connection = socket.socket(fileno=descriptor)
+    engine = load_engine(engine_name, size_px=size_px)
+    engine.warm_up()
+    try:
+        Worker(connection, engine).serve()
+    except (BrokenPipeError, ConnectionResetError):
+        log.info("the server is gone")

@@ -1,0 +1,81 @@
+"""PURE. Which frames are due when: the sliding window's bookkeeping, shared by all engines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from sonic_stream.media import AudioChunk, EngineSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One step of an engine, in frames since media time 0.
+
+    It makes frames [start, end), sees audio from `context_start` on, and needs the samples
+    up to `audio_end` (exclusive, the engine's rate).
+    """
+
+    start: int
+    end: int
+    context_start: int
+    audio_end: int
+
+
+def windows(spec: EngineSpec, origin_frame: int = 0) -> Iterator[Window]:
+    """The windows of a stream that begins at `origin_frame`, for ever."""
+    start = origin_frame
+    while True:
+        end = start + spec.hop_frames
+        audio_end = end * spec.samples_per_frame + spec.look_ahead_samples
+        yield Window(start, end, max(start - spec.context_frames, origin_frame), audio_end)
+        start = end
+
+
+class FrameClock:
+    """Counts a stream's audio and says which frames it makes due. Enforces continuity."""
+
+    def __init__(self, spec: EngineSpec) -> None:
+        self._spec = spec
+        self._origin_frame: int | None = None
+        self._samples = 0
+        self._frames = 0
+        self._generation = 0
+
+    def push(self, audio: AudioChunk) -> range:
+        """The pts of the frames due after this chunk. Raises `ValueError` on a wrong rate,
+        a gap, or an origin that is no whole frame."""
+        spec = self._spec
+        if audio.sample_rate_hz != spec.sample_rate_hz:
+            raise ValueError(
+                f"{spec.engine} hears {spec.sample_rate_hz} Hz, not {audio.sample_rate_hz}"
+            )
+        if self._origin_frame is None:
+            frame, rest = divmod(audio.pts, spec.samples_per_frame)
+            if rest:
+                raise ValueError(f"a stream starts at a whole frame, not at sample {audio.pts}")
+            self._origin_frame = frame
+        expected = self._origin_frame * spec.samples_per_frame + self._samples
+        if audio.pts != expected:
+            raise ValueError(f"audio must continue at sample {expected}, not at {audio.pts}")
+        self._samples += len(audio.samples)
+        self._generation = audio.generation
+        first = self._origin_frame + self._frames
+        self._frames = spec.frames_ready(self._samples)
+        return range(first, self._origin_frame + self._frames)
+
+    def padding(self) -> AudioChunk | None:
+        """The silence after which everything pushed so far is shown; None when nothing is."""
+        spec = self._spec
+        if self._origin_frame is None:
+            return None
+        hop = spec.hop_frames * spec.samples_per_frame
+        needed = -(-self._samples // hop) * hop + spec.look_ahead_samples
+        return AudioChunk(
+            np.zeros(max(needed - self._samples, 0), np.float32),
+            spec.sample_rate_hz,
+            self._origin_frame * spec.samples_per_frame + self._samples,
+            self._generation,
+        )
