@@ -137,7 +137,7 @@ class TestcardStream:
         return None
 
     def set_identity(self, identity: IdentityLatents) -> None:
-        self._picture: ByteArray = identity.tensors["picture"].astype(np.uint8) // 2
+        self._picture: ByteArray = identity.tensors["picture"].astype(np.uint8) // np.uint8(2)
 
     def _listen(self, samples: FloatArray) -> None:
         state = self._state
