@@ -10,7 +10,7 @@ from typing import Protocol
 from sonic_stream.media import FloatArray
 
 # After these a listener expects a breath, so the voice may start before the rest is made.
-SENTENCE_END = re.compile(r"(?<=[.!?;:\n])\s+|(?<=[。！？；])\s*")  # noqa: RUF001
+SENTENCE_END = re.compile(r"(?<=[.!?;:\n])\s+|(?<=[。！？；])\s*")
 HAN = re.compile(r"[\u3400-\u9fff]")
 
 

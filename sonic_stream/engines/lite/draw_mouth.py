@@ -1,0 +1,175 @@
+"""Paints the speaking mouth: upper layer over (lower layer over inside)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from sonic_stream.engines.lite.fields import INDEX, MOUTH_COUNT
+from sonic_stream.engines.lite.geometry import smoothstep
+from sonic_stream.engines.lite.identity import Latents
+from sonic_stream.engines.lite.motion import Motion
+from sonic_stream.engines.lite.warp import JAW_MAX_RAD, Pose, Warper
+from sonic_stream.media import ByteArray, FloatArray
+
+
+@dataclass(frozen=True)
+class _Opening:
+    """Signed distances [h, w] in pixels: `above` > 0 below the upper lip's edge, `below` < 0
+    above the lower lip's edge; and the layers' coverage."""
+
+    above: FloatArray
+    below: FloatArray
+    upper: FloatArray
+    lower: FloatArray
+
+    def window(self, box: tuple[slice, slice]) -> _Opening:
+        return _Opening(self.above[box], self.below[box], self.upper[box], self.lower[box])
+
+
+class MouthPainter:
+    def __init__(self, latents: Latents, warper: Warper) -> None:
+        self._latents = latents
+        self._warper = warper
+        self._feather = _feather(latents.mouth.width, latents.mouth.height)
+
+    def draw(self, picture: ByteArray, motion: Motion, pose: Pose) -> None:
+        """Over `picture` [S, S, 3], in place."""
+        patch, warper = self._latents.mouth, self._warper
+        up = warper.backward(patch, "upper", motion, pose)
+        down = warper.backward(patch, "lower", motion, pose)
+        opening = self._opening(up, down)
+        upper = warper.sample(patch, up)
+        lower = warper.sample(patch, down)
+        rows, columns = np.where((opening.upper < 0.999) & (opening.lower < 0.999))
+        if len(rows):
+            box = (
+                slice(max(rows.min() - 2, 0), rows.max() + 3),
+                slice(max(columns.min() - 2, 0), columns.max() + 3),
+            )
+            inside = self._inside(box, motion, pose, opening.window(box))
+            cover = opening.lower[box]
+            lower[box] = cv2.blendLinear(
+                np.ascontiguousarray(lower[box]), inside, cover.copy(), 1 - cover
+            )
+        mouth = cv2.blendLinear(upper, lower, opening.upper, 1 - opening.upper)
+        # Faded in with activity, so that rest is the untouched portrait without a pop.
+        active = float(smoothstep(8.0 * np.abs(motion.coefficients[:MOUTH_COUNT]).sum(), 0, 1))
+        alpha = self._feather * np.float32(active)
+        region = picture[patch.y0 : patch.y0 + patch.height, patch.x0 : patch.x0 + patch.width]
+        region[:] = cv2.blendLinear(mouth, np.ascontiguousarray(region), alpha, 1 - alpha)
+
+    def _opening(self, up: FloatArray, down: FloatArray) -> _Opening:
+        latents, patch, warper = self._latents, self._latents.mouth, self._warper
+        v_upper = warper.carried(patch.v_upper, up, patch)
+        v_lower = warper.carried(patch.v_lower, down, patch)
+        across = np.abs(warper.carried(patch.u, 0.5 * (up + down), patch))
+        nodes = np.dstack([self._distance(v_upper), self._distance(v_lower), across])
+        full = cv2.resize(nodes, (patch.width, patch.height), interpolation=cv2.INTER_LINEAR)
+        above, below, along = (np.ascontiguousarray(full[..., i]) for i in range(3))
+        scale = latents.size_px / 512
+        opened = float(np.clip(np.minimum(above, -below).max() / (3.0 * scale), 0, 1))
+        # Closed lips overlap by more than a pixel: no dark hairline between them.
+        overlap = (1.6 * (1 - opened) - 0.3 * opened) * scale
+        upper = np.clip(0.5 + (-0.25 * opened * scale - above) / (1.5 * scale), 0, 1)
+        lower = np.clip(0.5 + (below + overlap) / (1.5 * scale), 0, 1)
+        between_corners = 1 - np.clip((along - 0.96) / 0.07, 0, 1)
+        lower = 1 - (1 - lower) * between_corners
+        return _Opening(above, below, upper.astype(np.float32), lower.astype(np.float32))
+
+    def _distance(self, offset: FloatArray) -> FloatArray:
+        """A vertical offset from a lip's edge as true distance in pixels (for smooth edges)."""
+        scale = 1 / (8 * self._latents.mouth.cell)
+        gx = cv2.Sobel(offset, cv2.CV_32F, 1, 0, ksize=3, scale=scale)
+        gy = cv2.Sobel(offset, cv2.CV_32F, 0, 1, ksize=3, scale=scale)
+        steepest = 0.5 / self._latents.half_width
+        return np.asarray(offset / np.maximum(np.sqrt(gx * gx + gy * gy), steepest))
+
+    def _inside(
+        self, box: tuple[slice, slice], motion: Motion, pose: Pose, opening: _Opening
+    ) -> ByteArray:
+        """Cavity, tongue and teeth within `box` of the mouth's patch, shaded by the lips."""
+        latents, interior, warper = self._latents, self._latents.interior, self._warper
+        c = motion.coefficients
+        patch = latents.mouth
+        layers = _Stack(
+            latents,
+            opening.upper.shape,
+            np.array([patch.x0 + box[1].start, patch.y0 + box[0].start], np.float32),
+        )
+        skull = warper.point_shift(interior.centre, motion, pose, jaw=False)
+        jaw = warper.point_shift(interior.centre, motion, pose, jaw=True)
+        opened = warper.jaw_rad(motion) / JAW_MAX_RAD
+        layers.put(interior.tongue, jaw, 0.06 - 0.50 * opened - 0.20 * motion.tongue)
+        layers.put(interior.lower_teeth, jaw, 0.02)
+        if motion.tongue > 0.3:
+            layers.put(interior.tongue_tip, 0.5 * (skull + jaw), 0.18 - 0.16 * motion.tongue)
+        layers.put(interior.upper_teeth, skull, 0.0)
+        rounded = float(np.clip(c[INDEX["pucker"]] + 0.15 * c[INDEX["funnel"]], 0, 1)) * 0.85
+        layers.shade(opening, rounded)
+        if latents.open_at_rest:
+            parts = ("jaw", "close", "lower_down", "upper_up")
+            moved = sum(abs(float(c[INDEX[name]])) for name in parts)
+            layers.own_mouth(skull, 1 - float(smoothstep(moved, 0.05, 0.35)))
+        return np.clip(layers.canvas, 0, 255).astype(np.uint8)
+
+
+class _Stack:
+    """Sprites composited on a canvas [h, w, 3] whose corner lies at `corner` in the picture."""
+
+    def __init__(self, latents: Latents, shape: tuple[int, ...], corner: FloatArray) -> None:
+        self._latents = latents
+        self._corner = corner
+        depth = np.linspace(0, 1, shape[0], dtype=np.float32)[:, None, None]
+        cavity = latents.interior.cavity * (0.75 + 0.75 * depth)
+        self.canvas: FloatArray = np.broadcast_to(cavity, (*shape, 3)).astype(np.float32)
+
+    def put(self, sprite: ByteArray, shift: FloatArray, down: float) -> None:
+        """`down`: an extra offset in half widths along the head's y."""
+        extra = self._latents.axes[:2, 1] * down * self._latents.half_width
+        drawn = self._placed(sprite, self._latents.interior.to_picture, shift + extra)
+        alpha = drawn[..., 3:].astype(np.float32) * (1 / 255)
+        self.canvas *= 1 - alpha
+        self.canvas += drawn[..., :3] * alpha
+
+    def own_mouth(self, shift: FloatArray, amount: float) -> None:
+        if amount > 0.01:
+            interior = self._latents.interior
+            drawn = self._placed(interior.at_rest, interior.to_lips, shift)[..., :3]
+            self.canvas *= 1 - amount
+            self.canvas += drawn * np.float32(amount)
+
+    def shade(self, opening: _Opening, rounded: float) -> None:
+        """The lips' shadow; behind rounded lips the teeth recede into the dark."""
+        interior, half = self._latents.interior, self._latents.half_width
+        shadow = (
+            1
+            - 0.40 * np.exp(-np.maximum(opening.above, 0) / (0.05 * half))
+            - 0.20 * np.exp(-np.maximum(-opening.below, 0) / (0.05 * half))
+        )
+        # Shadows in a mouth are warm.
+        tint = [0.90, 1.04, 1.10] if interior.is_coloured else [1.0, 1.0, 1.0]
+        exponent = np.array(tint, np.float32)
+        self.canvas *= np.power(np.clip(shadow, 0.15, 1)[..., None], exponent)
+        if rounded > 0.01:
+            self.canvas *= 1 - 0.50 * rounded
+            self.canvas += interior.cavity * (0.62 * rounded)
+
+    def _placed(self, sprite: ByteArray, affine: FloatArray, shift: FloatArray) -> ByteArray:
+        placed = affine.copy()
+        placed[:, 2] += shift - self._corner
+        height, width = self.canvas.shape[:2]
+        return np.asarray(cv2.warpAffine(sprite, placed, (width, height), flags=cv2.INTER_LINEAR))
+
+
+def _feather(width: int, height: int) -> FloatArray:
+    """1 inside, 0 at the patch's border: a safety net, the fields agree there."""
+    edge = max(6, width // 20)
+
+    def ramp(count: int) -> FloatArray:
+        index = np.arange(count, dtype=np.float32)
+        return np.clip(np.minimum(index, count - 1 - index) / edge, 0, 1)
+
+    return ramp(height)[:, None] * ramp(width)[None]

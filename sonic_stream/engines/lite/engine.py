@@ -1,0 +1,137 @@
+"""The embedded engine: sound -> features -> network -> motion -> picture, on a CPU."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from fractions import Fraction
+from time import perf_counter
+
+import cv2
+import numpy as np
+
+from sonic_stream.engine import Portrait, StreamOptions
+from sonic_stream.engines.lite import idle
+from sonic_stream.engines.lite.identity import prepare, restore
+from sonic_stream.engines.lite.motion import Motion
+from sonic_stream.engines.lite.network import (
+    LOOK_AHEAD_SAMPLES,
+    AudioToMotion,
+    MotionNet,
+    aperture,
+)
+from sonic_stream.engines.lite.render import Renderer
+from sonic_stream.engines.lite.rig import LipSmoother, lips
+from sonic_stream.media import AudioChunk, EngineSpec, FloatArray, FrameChunk, IdentityLatents
+from sonic_stream.windows import FrameClock
+
+FPS = Fraction(25)
+
+
+class LiteEngine:
+    """Holds the network's weights; portraits from 128 to 2048 px, multiples of 16."""
+
+    def __init__(self, *, size_px: int = 512) -> None:
+        if size_px % 16 or not 128 <= size_px <= 2048:
+            raise ValueError(f"the picture's size is a multiple of 16 in 128..2048, not {size_px}")
+        cv2.setNumThreads(1)  # the worker's cores belong to its sessions
+        self._net = MotionNet.load()
+        self._spec = EngineSpec("lite", 16000, FPS, size_px, 1, 0, LOOK_AHEAD_SAMPLES)
+        self.stage_ms: dict[str, float] = {}
+
+    @property
+    def spec(self) -> EngineSpec:
+        return self._spec
+
+    def prepare(self, portrait: Portrait) -> IdentityLatents:
+        return prepare(portrait, self._spec.size_px)
+
+    def open(self, identity: IdentityLatents, options: StreamOptions) -> LiteStream:
+        return LiteStream(self, self._net, identity, options)
+
+    def warm_up(self) -> None:
+        AudioToMotion(self._net).push(np.zeros(3200, np.float32))
+
+
+@dataclass
+class _State:
+    clock: FrameClock
+    voice: AudioToMotion
+    smoother: LipSmoother = field(default_factory=LipSmoother)
+    speech: idle.Speech = field(default_factory=idle.Speech)
+
+    def clone(self) -> _State:
+        return _State(
+            copy.deepcopy(self.clock),
+            self.voice.clone(),
+            self.smoother.clone(),
+            copy.copy(self.speech),
+        )
+
+
+class LiteStream:
+    """One live rendering; see `sonic_stream.engine.Stream`."""
+
+    def __init__(
+        self,
+        engine: LiteEngine,
+        net: MotionNet,
+        identity: IdentityLatents,
+        options: StreamOptions,
+    ) -> None:
+        self._engine = engine
+        self._net = net
+        self._options = options
+        self._renderer = self._renderer_of(identity)
+        self._state = _State(FrameClock(engine.spec), AudioToMotion(net))
+
+    def push(self, audio: AudioChunk, *, render: bool = True) -> list[FrameChunk]:
+        start_s = perf_counter()
+        due = self._state.clock.push(audio)
+        channels = self._state.voice.push(audio.samples)
+        heard_ms = 1000 * (perf_counter() - start_s) / max(len(due), 1)
+        chunks = []
+        for pts, row in zip(due, channels, strict=True):
+            start_s = perf_counter()
+            motion = self._move(row, pts)
+            if render:
+                picture = self._renderer.render(motion)
+                chunks.append(FrameChunk(picture[None], FPS, pts, audio.generation))
+            self._engine.stage_ms = {
+                "network": heard_ms,
+                "render": 1000 * (perf_counter() - start_s),
+            }
+        return chunks
+
+    def flush(self) -> list[FrameChunk]:
+        tail = self._state.clock.padding()
+        return self.push(tail) if tail is not None else []
+
+    def reset(self) -> None:
+        self._state = _State(FrameClock(self._engine.spec), AudioToMotion(self._net))
+
+    def clone(self) -> LiteStream:
+        twin = copy.copy(self)
+        twin._state = self._state.clone()
+        return twin
+
+    def configure(self, options: StreamOptions) -> None:
+        self._options = options
+
+    def set_identity(self, identity: IdentityLatents) -> None:
+        self._renderer = self._renderer_of(identity)
+
+    def _renderer_of(self, identity: IdentityLatents) -> Renderer:
+        if identity.size_px != self._engine.spec.size_px:
+            raise ValueError(
+                f"this identity is {identity.size_px} px, the engine {self._engine.spec.size_px}"
+            )
+        return Renderer(restore(identity))
+
+    def _move(self, channels: FloatArray, pts: int) -> Motion:
+        state, options = self._state, self._options
+        state.speech.step(float(aperture(channels)))
+        smooth = state.smoother.step(channels, options)
+        coefficients, tongue = lips(smooth, options.dynamic_scale)
+        motion = idle.live(coefficients, tongue, pts, state.speech, options.seed)
+        return idle.scaled(motion, options.motion_scale)

@@ -1,0 +1,141 @@
+"""A portrait prepared for rendering: computed once, cached, shared by all its streams."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from sonic_stream.engine import Portrait
+from sonic_stream.engines.lite import tree
+from sonic_stream.engines.lite.eyes import Eye, build_eye
+from sonic_stream.engines.lite.fields import FaceModel, Patch, field_cell, make_patch
+from sonic_stream.engines.lite.geometry import (
+    SampledDepth,
+    dense_depth,
+    head_frame,
+    mouth_frame,
+)
+from sonic_stream.engines.lite.interior import Interior, build_interior
+from sonic_stream.media import ByteArray, FloatArray, IdentityLatents, fingerprint
+
+VERSION = 1  # of the preparation: raise it when an old cached identity must not be used
+MAX_YAW_DEG = 42.0  # beyond this half the mouth is hidden, and only the head is moved
+
+
+@dataclass(frozen=True)
+class Latents:
+    """`source` [K S, K S, 3]: the portrait enlarged K times and sharpened a little, so that
+    linear sampling of it stays crisp; `matte` [S, S]: its alpha."""
+
+    size_px: int
+    enlarged: int
+    source: ByteArray
+    matte: ByteArray
+    axes: FloatArray
+    origin: FloatArray
+    pivot: FloatArray
+    hinge: float
+    half_width: float
+    open_at_rest: bool
+    can_speak: bool
+    can_blink: bool
+    whole: Patch
+    mouth: Patch
+    eyes: dict[str, Eye]
+    interior: Interior
+
+
+def prepare(portrait: Portrait, size_px: int) -> IdentityLatents:
+    """Portrait (any size) -> identity for pictures of `size_px`."""
+    rgba, landmarks = _resized(portrait, size_px)
+    picture = _on_backdrop(rgba)
+    head = head_frame(landmarks)
+    cell = field_cell(size_px)
+    nodes = (np.arange(size_px // cell) + 0.5) * cell - 0.5
+    grid_x, grid_y = (axis.astype(np.float32) for axis in np.meshgrid(nodes, nodes))
+    surface = SampledDepth(head, dense_depth(landmarks, head, grid_x, grid_y), cell)
+    mouth = mouth_frame(picture, landmarks, head, surface)
+    face = FaceModel(landmarks, surface, mouth, size_px)
+    enlarged = 3 if size_px <= 640 else 2
+    latents = Latents(
+        size_px=size_px,
+        enlarged=enlarged,
+        source=_enlarge(picture, enlarged),
+        matte=rgba[..., 3].copy(),
+        axes=head.axes,
+        origin=head.origin,
+        pivot=head.pivot,
+        hinge=head.hinge,
+        half_width=mouth.half_width,
+        open_at_rest=mouth.open_at_rest,
+        can_speak=abs(head.yaw_deg) < MAX_YAW_DEG,
+        can_blink=portrait.blink,
+        whole=make_patch(face, (0, 0, size_px, size_px), cell, split=False),
+        mouth=make_patch(face, _mouth_box(face), cell // 2, split=True),
+        eyes={side: build_eye(picture, face, side) for side in ("right", "left")},
+        interior=build_interior(picture, face),
+    )
+    mark = fingerprint("lite", VERSION, size_px, portrait.content, portrait.blink)
+    return IdentityLatents("lite", size_px, mark, tree.pack(latents))
+
+
+def restore(identity: IdentityLatents) -> Latents:
+    """Raises `ValueError` when it was prepared for another engine or version."""
+    if identity.engine != "lite":
+        raise ValueError(f"this identity was prepared for {identity.engine!r}, not for lite")
+    try:
+        return tree.unpack(Latents, dict(identity.tensors))
+    except KeyError as error:
+        raise ValueError(f"this identity lacks {error}; prepare the portrait again") from error
+
+
+def _resized(portrait: Portrait, size_px: int) -> tuple[ByteArray, FloatArray]:
+    scale = size_px / portrait.rgba.shape[0]
+    if scale == 1:
+        return portrait.rgba, portrait.landmarks
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    # Premultiplied, so that the colour of transparent pixels cannot bleed in.
+    alpha = portrait.rgba[..., 3:].astype(np.float32) / 255
+    stacked = np.dstack([portrait.rgba[..., :3] * alpha, alpha * 255])
+    small = np.clip(cv2.resize(stacked, (size_px, size_px), interpolation=method), 0, 255)
+    colour = small[..., :3] / np.maximum(small[..., 3:] / 255, 1e-3)
+    rgba = np.dstack([np.clip(colour, 0, 255), small[..., 3]])
+    return np.round(rgba).astype(np.uint8), portrait.landmarks * np.float32(scale)
+
+
+def _on_backdrop(rgba: ByteArray) -> ByteArray:
+    """Transparent portraits stand before a soft studio wall, lit from behind the head."""
+    alpha = rgba[..., 3:].astype(np.float32) / 255
+    size = len(rgba)
+    y, x = np.mgrid[:size, :size].astype(np.float32) / size
+    glow = np.exp(-(((x - 0.5) / 0.55) ** 2) - ((y - 0.36) / 0.5) ** 2)[..., None]
+    wall = np.array([150, 163, 178]) + glow * np.array([74, 68, 60])
+    wall += np.random.default_rng(0).normal(0, 0.8, wall.shape)  # against banding
+    return np.round(np.clip(rgba[..., :3] * alpha + wall * (1 - alpha), 0, 255)).astype(np.uint8)
+
+
+def _enlarge(picture: ByteArray, factor: int) -> ByteArray:
+    size = factor * len(picture)
+    scale = np.array([[factor, 0, 0], [0, factor, 0]], np.float32)
+    large = cv2.warpAffine(
+        picture, scale, (size, size), flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REFLECT_101
+    )
+    amount = 0.18 if factor == 3 else 0.06
+    soft = cv2.GaussianBlur(large, (0, 0), 0.9 * factor)
+    return np.asarray(cv2.addWeighted(large, 1 + amount, soft, -amount, 0))
+
+
+def _mouth_box(face: FaceModel) -> tuple[int, int, int, int]:
+    half, size = face.mouth.half_width, face.size_px
+    step = 2 * field_cell(size)
+    centre = (face.landmarks[61, :2] + face.landmarks[291, :2]) / 2
+    top = face.landmarks[2, 1] - 0.25 * half
+
+    def snap(value: float) -> int:
+        return int(np.clip(round(float(value) / step) * step, 0, size))
+
+    x0, x1 = snap(centre[0] - 2.05 * half), snap(centre[0] + 2.05 * half)
+    y0, y1 = snap(top), snap(centre[1] + 2.3 * half)
+    return x0, y0, x1 - x0, y1 - y0

@@ -1,0 +1,31 @@
+"""PURE. What one picture shows: the values that a renderer turns into pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sonic_stream.engines.lite.fields import COEFFICIENTS
+from sonic_stream.media import FloatArray
+
+
+def no_coefficients() -> FloatArray:
+    return np.zeros(len(COEFFICIENTS), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """`coefficients` [17] (see `COEFFICIENTS`), lips closed at 0; angles in degrees, shifts in
+    pixels of a 512 px picture; `blink` 0 open .. 1 closed; `gaze` -1..1 right and down."""
+
+    coefficients: FloatArray = field(default_factory=no_coefficients)
+    tongue: float = 0.0
+    yaw_deg: float = 0.0
+    pitch_deg: float = 0.0
+    roll_deg: float = 0.0
+    shift_x: float = 0.0
+    shift_y: float = 0.0
+    blink: float = 0.0
+    gaze_x: float = 0.0
+    gaze_y: float = 0.0

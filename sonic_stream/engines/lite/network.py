@@ -1,0 +1,145 @@
+"""PURE. The audio-to-motion network, for inference in NumPy.
+
+Two convolutions (100 Hz to 50 Hz), a GRU, ten sigmoids; trained by `sonic_stream.training`.
+Small matrices need no framework: this starts at once and costs a fraction of a millisecond.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sonic_stream.engines.lite.features import ROW, Features
+from sonic_stream.media import FloatArray
+
+WEIGHTS = Path(__file__).parent / "weights" / "lite.safetensors"
+CHANNELS = (
+    "jaw", "close", "round", "funnel", "stretch", "upper_raise", "tuck", "tongue",
+    "jaw_loud", "speech",
+)  # fmt: skip
+CHANNEL = {name: i for i, name in enumerate(CHANNELS)}
+LOOK_AHEAD_SAMPLES = 1280  # 80 ms at 16 kHz
+FRAME_SAMPLES = 640
+OUTPUT_SAMPLES = 320  # one network output
+KERNEL_1, KERNEL_2 = 4, 3
+
+
+def aperture(channels: FloatArray) -> FloatArray:
+    """How far the lips are apart, [..., 10] -> [...], about 0..1; a sum of what opens them
+    less what closes or narrows them, nothing where there is no speech."""
+    weights = np.array([0.25, -0.2, -0.3, 0.12, 0.0, 0.15, -0.1, 0.0, 0.45, 0.0], np.float32)
+    gate = np.clip((channels[..., CHANNEL["speech"]] - 0.15) / 0.35, 0, 1)
+    return np.maximum(channels @ weights + 0.1, 0) * gate
+
+
+@dataclass
+class NetworkState:
+    inputs: FloatArray  # the last rows of the first convolution's input
+    middle: FloatArray  # and of the second's
+    hidden: FloatArray
+
+    def clone(self) -> NetworkState:
+        return NetworkState(self.inputs.copy(), self.middle.copy(), self.hidden.copy())
+
+
+class MotionNet:
+    """Weights, read-only; `step` advances a state by two feature rows (20 ms)."""
+
+    def __init__(self, weights: dict[str, FloatArray]) -> None:
+        self._conv_1 = weights["c1.weight"].transpose(0, 2, 1).reshape(-1, KERNEL_1 * ROW)
+        channels = len(self._conv_1)
+        self._conv_2 = weights["c2.weight"].transpose(0, 2, 1).reshape(-1, KERNEL_2 * channels)
+        self._w = weights
+        self._channels = channels
+
+    @classmethod
+    def load(cls, path: Path = WEIGHTS) -> MotionNet:
+        """Raises `ValueError` when the file is missing or damaged."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        try:
+            return cls(load_file(path))
+        except (OSError, SafetensorError, KeyError) as error:
+            raise ValueError(f"no usable weights in {path}: {error}") from error
+
+    def init_state(self) -> NetworkState:
+        return NetworkState(
+            np.zeros((KERNEL_1 - 2, ROW), np.float32),
+            np.zeros((KERNEL_2 - 1, self._channels), np.float32),
+            np.zeros(self._w["g.weight_hh_l0"].shape[1], np.float32),
+        )
+
+    def step(self, state: NetworkState, rows: FloatArray) -> FloatArray:
+        """Feature rows [2, 42] -> channels [10], each 0..1; updates `state`."""
+        w = self._w
+        inputs = np.concatenate([state.inputs, rows])
+        state.inputs = inputs[2:]
+        first = np.maximum(self._conv_1 @ inputs.ravel() + w["c1.bias"], 0)
+        middle = np.concatenate([state.middle, first[None]])
+        state.middle = middle[1:]
+        second = np.maximum(self._conv_2 @ middle.ravel() + w["c2.bias"], 0)
+        state.hidden = self._gru(second, state.hidden)
+        return _sigmoid(w["o.weight"] @ state.hidden + w["o.bias"])
+
+    def _gru(self, x: FloatArray, hidden: FloatArray) -> FloatArray:
+        w = self._w
+        size = len(hidden)
+        from_x = w["g.weight_ih_l0"] @ x + w["g.bias_ih_l0"]
+        from_h = w["g.weight_hh_l0"] @ hidden + w["g.bias_hh_l0"]
+        reset = _sigmoid(from_x[:size] + from_h[:size])
+        update = _sigmoid(from_x[size : 2 * size] + from_h[size : 2 * size])
+        new = np.tanh(from_x[2 * size :] + reset * from_h[2 * size :])
+        return np.asarray((1 - update) * new + update * hidden, np.float32)
+
+
+class AudioToMotion:
+    """Sound in, one vector of channels per frame out.
+
+    After n samples the network has said k = n // 320 outputs; output j (from 0) describes the
+    moment (j + 1) * 20 ms - 80 ms - 5 ms. Frame f, showing [40 f, 40 f + 40) ms, is the mean
+    of outputs 2 f + 4 and 2 f + 5, centred 5 ms after the frame's middle, and is due when the
+    audio up to its end plus 80 ms was heard: exactly the look-ahead declared.
+    """
+
+    def __init__(self, net: MotionNet) -> None:
+        self._net = net
+        self._features = Features()
+        self.reset()
+
+    def reset(self) -> None:
+        self._features.reset()
+        self._state = self._net.init_state()
+        self._rows: FloatArray = np.zeros((0, ROW), np.float32)
+        self._outputs: list[FloatArray] = []
+        self._skip = LOOK_AHEAD_SAMPLES // OUTPUT_SAMPLES
+
+    def push(self, samples: FloatArray) -> FloatArray:
+        """float32 [n] at 16 kHz -> [frames, 10]."""
+        self._rows = np.concatenate([self._rows, self._features.push(samples)])
+        while len(self._rows) >= 2:
+            output = self._net.step(self._state, self._rows[:2])
+            self._rows = self._rows[2:]
+            if self._skip:
+                self._skip -= 1
+            else:
+                self._outputs.append(output)
+        count = len(self._outputs) // 2
+        frames = [(self._outputs[2 * i] + self._outputs[2 * i + 1]) / 2 for i in range(count)]
+        del self._outputs[: 2 * count]
+        return np.stack(frames) if frames else np.zeros((0, len(CHANNELS)), np.float32)
+
+    def clone(self) -> AudioToMotion:
+        twin = AudioToMotion(self._net)
+        twin._features = self._features.clone()
+        twin._state = self._state.clone()
+        twin._rows = self._rows.copy()
+        twin._outputs = list(self._outputs)
+        twin._skip = self._skip
+        return twin
+
+
+def _sigmoid(x: FloatArray) -> FloatArray:
+    return np.asarray(1 / (1 + np.exp(-np.clip(x, -30, 30))), np.float32)

@@ -1,0 +1,69 @@
+"""PURE. From the network's articulatory channels to the renderer's coefficients."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sonic_stream.engine import StreamOptions
+from sonic_stream.engines.lite.fields import INDEX
+from sonic_stream.engines.lite.motion import no_coefficients
+from sonic_stream.engines.lite.network import CHANNEL, CHANNELS
+from sonic_stream.media import FloatArray
+
+FRAME_S = 0.04
+# Half-lives in seconds at smoothing 1: opening may be calm, closing has to be quick.
+OPEN_HALF_LIFE_S = 0.045
+CLOSE_HALF_LIFE_S = 0.018
+STILL = 0.02  # below this a channel in silence is nothing at all
+
+
+def lips(channels: FloatArray, dynamic_scale: float) -> tuple[FloatArray, float]:
+    """Channels [10] -> coefficients [17] and the tongue's height 0..1."""
+    gate = float(np.clip((channels[CHANNEL["speech"]] - 0.12) / 0.3, 0, 1))
+    value = {name: float(channels[i]) * gate for name, i in CHANNEL.items()}
+    out = no_coefficients()
+    # Networks hedge: stretched so that a likely closure is a full one.
+    closed = float(np.clip((value["close"] - 0.22) / 0.45, 0, 1))
+    tucked = float(np.clip((value["tuck"] - 0.2) / 0.5, 0, 1)) * (1 - closed)
+    rounded = min(value["round"] * 1.15, 1.0)
+    opened = (0.55 * value["jaw_loud"] + 0.45 * value["jaw"]) * (1 - 0.85 * closed)
+    opened *= 1 - 0.55 * tucked
+    free = 1 - max(closed, 0.5 * tucked)
+
+    def put(name: str, amount: float) -> None:
+        out[INDEX[name]] = amount
+
+    put("jaw", 0.78 * dynamic_scale * opened)
+    put("lower_down", 0.62 * dynamic_scale * free * (0.55 * opened + 0.5 * value["stretch"]))
+    put("upper_up", 0.62 * dynamic_scale * free * (0.8 * value["upper_raise"] + 0.15 * opened))
+    put("pucker", dynamic_scale**0.5 * 0.85 * rounded)
+    put("funnel", dynamic_scale**0.5 * 0.55 * value["funnel"] * free)
+    put("stretch", dynamic_scale**0.5 * 0.75 * value["stretch"] * (1 - 0.7 * rounded))
+    put("press", 0.55 * closed)
+    put("tuck", 0.9 * tucked)
+    put("close", max(closed, 0.6 * rounded, 0.35 * gate))
+    out[np.abs(out) < STILL * gate] = 0.0
+    np.clip(out, 0.0, 1.25, out=out)
+    return out, value["tongue"] * opened
+
+
+class LipSmoother:
+    """Temporal smoothing across frames and chunks, quicker towards closure."""
+
+    def __init__(self) -> None:
+        self._value = np.zeros(len(CHANNELS), np.float32)
+
+    def step(self, channels: FloatArray, options: StreamOptions) -> FloatArray:
+        rising = channels > self._value
+        falls_shut = np.zeros(len(CHANNELS), bool)
+        falls_shut[[CHANNEL["close"], CHANNEL["tuck"]]] = True
+        quick = np.where(falls_shut, rising, ~rising)
+        half_life_s = np.where(quick, CLOSE_HALF_LIFE_S, OPEN_HALF_LIFE_S) * options.smoothing
+        keep = np.where(half_life_s > 0, 0.5 ** (FRAME_S / np.maximum(half_life_s, 1e-6)), 0.0)
+        self._value = np.asarray(channels + (self._value - channels) * keep, np.float32)
+        return self._value
+
+    def clone(self) -> LipSmoother:
+        twin = LipSmoother()
+        twin._value = self._value.copy()
+        return twin

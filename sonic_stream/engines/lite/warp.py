@@ -1,0 +1,131 @@
+"""Displacement fields to pixels: forward fields of a motion, their inverse, and sampling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from sonic_stream.engines.lite.fields import INDEX, Patch
+from sonic_stream.engines.lite.identity import Latents
+from sonic_stream.engines.lite.motion import Motion
+from sonic_stream.media import ByteArray, FloatArray
+
+JAW_MAX_RAD = float(np.deg2rad(17.0))
+
+
+@dataclass(frozen=True)
+class Pose:
+    """The head's motion about the pivot: rotation [3, 3] and shift [2] in pixels."""
+
+    rotation: FloatArray
+    shift: FloatArray
+
+
+def pose_of(motion: Motion, size_px: int) -> Pose:
+    yaw, pitch, roll = np.deg2rad([motion.yaw_deg, motion.pitch_deg, motion.roll_deg])
+    cy, sy, cp, sp, cr, sr = (
+        np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
+    )  # fmt: skip
+    turn = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    nod = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+    tilt = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
+    shift = np.array([motion.shift_x, motion.shift_y], np.float32) * (size_px / 512)
+    return Pose((tilt @ turn @ nod).astype(np.float32), shift)
+
+
+class Warper:
+    """Sampling maps and fields of one identity; holds no state between pictures."""
+
+    def __init__(self, latents: Latents) -> None:
+        self._latents = latents
+        size, k = latents.size_px, latents.enlarged
+        xs, ys = np.meshgrid(np.arange(size, dtype=np.float32), np.arange(size, dtype=np.float32))
+        self._identity_map = np.dstack([xs, ys]) * np.float32(k)
+
+    def jaw_rad(self, motion: Motion) -> float:
+        return float(np.clip(motion.coefficients[INDEX["jaw"]], 0, 1.3)) * JAW_MAX_RAD
+
+    def backward(self, patch: Patch, layer: str, motion: Motion, pose: Pose) -> FloatArray:
+        """Where each node [rows, columns, 2] of the new picture comes from, as a shift.
+
+        The forward field is inverted by fixed-point iteration: a sum of backward fields would
+        be wrong at large jaw angles.
+        """
+        forward = self._forward(patch, layer, motion, pose)
+        base = node_grid(patch)
+        shift = -forward
+        for _ in range(3 if layer == "whole" else 5):
+            shift = -cv2.remap(
+                forward, base + shift * np.float32(1 / patch.cell), None,
+                cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE,
+            )  # fmt: skip
+        return np.asarray(shift, np.float32)
+
+    def sample(self, patch: Patch, shift: FloatArray) -> ByteArray:
+        """The portrait's pixels of a patch [height, width, 3] under a backward shift."""
+        box = np.s_[patch.y0 : patch.y0 + patch.height, patch.x0 : patch.x0 + patch.width]
+        full = cv2.resize(shift, (patch.width, patch.height), interpolation=cv2.INTER_LINEAR)
+        full *= self._latents.enlarged
+        full += self._identity_map[box]
+        return np.asarray(
+            cv2.remap(
+                self._latents.source, full, None, cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REFLECT_101,
+            )
+        )  # fmt: skip
+
+    def carried(self, grid: FloatArray, shift: FloatArray, patch: Patch) -> FloatArray:
+        """A node grid's values, moved along with the picture."""
+        at = node_grid(patch) + shift * np.float32(1 / patch.cell)
+        return np.asarray(
+            cv2.remap(grid, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        )
+
+    def point_shift(
+        self, point: FloatArray, motion: Motion, pose: Pose, *, jaw: bool
+    ) -> FloatArray:
+        """How far a head-frame point moves in the picture, with the skull or with the jaw."""
+        latents = self._latents
+        moved = point.astype(np.float64).copy()
+        if jaw:
+            angle = self.jaw_rad(motion)
+            y, z = point[1] - latents.hinge, min(float(point[2]), 0.0)
+            moved[1] = latents.hinge + y * np.cos(angle) - z * np.sin(angle)
+            moved[0] += 0.10 * latents.half_width * motion.coefficients[INDEX["jaw_side"]]
+        here = latents.axes @ moved + latents.origin
+        here = latents.pivot + pose.rotation @ (here - latents.pivot)
+        rest = latents.axes @ point + latents.origin
+        return np.asarray(here[:2] + pose.shift - rest[:2], np.float32)
+
+    def _forward(self, patch: Patch, name: str, motion: Motion, pose: Pose) -> FloatArray:
+        latents, layer = self._latents, patch.layers[name]
+        c = motion.coefficients
+        dx, dy = (c @ layer.bases).reshape(2, *patch.x.shape)
+        angle = self.jaw_rad(motion)
+        if angle > 1e-4:
+            opened = angle / JAW_MAX_RAD
+            round_ = 0.8 * c[INDEX["pucker"]] + 0.5 * c[INDEX["funnel"]]
+            wide = np.float32(np.clip(1.6 * opened - 0.25 + round_, 0, 1))
+            weight = layer.jaw + wide * layer.jaw_wide
+            # z < 0 is in front of the hinge: opening moves it down.
+            drop = weight * (patch.arm_y * (np.cos(angle) - 1) - patch.arm_z * np.sin(angle))
+            pull = -0.07 * latents.half_width * opened * patch.corner_pull
+            axes = latents.axes
+            dx = dx + axes[0, 1] * drop + axes[0, 0] * pull
+            dy = dy + axes[1, 1] * drop + axes[1, 0] * pull
+        x = patch.x + dx - latents.pivot[0]
+        y = patch.y + dy - latents.pivot[1]
+        z = patch.depth - latents.pivot[2]
+        r, t = pose.rotation, pose.shift
+        dx = dx + patch.head * ((r[0, 0] - 1) * x + r[0, 1] * y + r[0, 2] * z + t[0])
+        dy = dy + patch.head * (r[1, 0] * x + (r[1, 1] - 1) * y + r[1, 2] * z + t[1])
+        return np.dstack([dx, dy]).astype(np.float32)
+
+
+def node_grid(patch: Patch) -> FloatArray:
+    """Node indices [rows, columns, 2]."""
+    rows, columns = patch.x.shape
+    xs, ys = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32))
+    return np.dstack([xs, ys])
