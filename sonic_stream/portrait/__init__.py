@@ -1,0 +1,34 @@
+"""From a user's picture file to a judged portrait: decode, find the face, judge, crop."""
+
+from __future__ import annotations
+
+from sonic_stream.engine import Portrait
+from sonic_stream.media import fingerprint
+from sonic_stream.portrait.crop import crop
+from sonic_stream.portrait.decode import PortraitError, decode
+from sonic_stream.portrait.faces import Face, FaceFinder, find_faces, open_finder
+from sonic_stream.portrait.fitness import FitnessReport, judge
+
+__all__ = [
+    "Face", "FaceFinder", "FitnessReport", "PortraitError", "load_portrait", "open_finder",
+]  # fmt: skip
+
+
+def load_portrait(
+    data: bytes, finder: FaceFinder, *, size_px: int = 1024, expand_ratio: float = 0.18
+) -> tuple[Portrait | None, FitnessReport]:
+    """A picture file's bytes -> the portrait (None when refused) and the report.
+
+    Raises `PortraitError` for what is no picture that we read.
+    """
+    rgba = decode(data)
+    faces = find_faces(finder, rgba[..., :3])
+    report = judge(rgba, faces)
+    if not report.ok:
+        return None, report
+    cropped, landmarks = crop(rgba, faces[0].landmarks, size_px, expand_ratio)
+    refined = find_faces(finder, cropped[..., :3])
+    if refined and abs(refined[0].landmarks - landmarks)[:, :2].mean() < 0.05 * size_px:
+        landmarks = refined[0].landmarks  # the second look, at a large face, sees better
+    content = fingerprint(data, size_px, expand_ratio)
+    return Portrait(cropped, landmarks, content, blink=report.blink), report

@@ -1,0 +1,126 @@
+"""Prepare a portrait in a process of its own: it reads untrusted files with heavy libraries.
+
+    python -m sonic_stream.prepare --engine lite --size 512 --cache DIR (--image F | --avatar ID)
+
+Prints one JSON object: {"ok": true, "identity", "thumbnail", "fingerprint", "report"} or
+{"ok": false, "report"} or {"ok": false, "error": {"code", "message", "advice"}}. What was
+prepared before is found in the cache by the content's hash.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from sonic_stream.avatars import load_avatar
+from sonic_stream.engine import Portrait, load_engine
+from sonic_stream.media import IdentityLatents, fingerprint
+from sonic_stream.portrait.decode import PortraitError
+
+CACHE_VERSION = 1
+MEMORY_BYTES = 6 << 30
+CPU_S = 60
+PORTRAIT_PX = 1024
+THUMBNAIL_PX = 256
+
+
+def main() -> None:
+    options = arguments().parse_args()
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    answer = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # libraries may chatter; standard output is for the answer alone
+    try:
+        result = prepare(options)
+    except PortraitError as error:
+        problem = {"code": error.code, "message": str(error), "advice": error.advice}
+        result = {"ok": False, "error": problem}
+    except (ValueError, MemoryError) as error:
+        problem = {"code": "unusable", "message": str(error), "advice": "Choose another picture."}
+        result = {"ok": False, "error": problem}
+    json.dump(result, answer)
+    answer.close()
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("prepare", description=__doc__)
+    parser.add_argument("--engine", required=True)
+    parser.add_argument("--size", type=int, required=True)
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--expand-ratio", type=float, default=0.18)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--image", type=Path)
+    what.add_argument("--avatar")
+    return parser
+
+
+def prepare(options: argparse.Namespace) -> dict[str, Any]:
+    """Raises `PortraitError` or `ValueError`."""
+    what = load_avatar(options.avatar).content if options.avatar else options.image.read_bytes()
+    key = fingerprint(CACHE_VERSION, options.engine, options.size, options.expand_ratio, what)
+    report_path = options.cache / f"{key}.json"
+    cached = _cached(report_path)
+    if cached is not None:
+        return cached
+    portrait, report = _portrait(options)
+    if portrait is None:
+        return {"ok": False, "report": report}
+    identity = load_engine(options.engine, size_px=options.size).prepare(portrait)
+    identity_path, thumbnail = options.cache / f"{key}.safetensors", options.cache / f"{key}.png"
+    identity.save(identity_path)
+    _write_thumbnail(portrait, thumbnail)
+    result = {
+        "ok": True,
+        "fingerprint": key,
+        "identity": str(identity_path),
+        "thumbnail": str(thumbnail),
+        "report": report,
+    }
+    part = report_path.with_suffix(".part")
+    part.write_text(json.dumps(result))
+    part.replace(report_path)
+    return result
+
+
+def _cached(report_path: Path) -> dict[str, Any] | None:
+    """What an earlier run answered, if its files are whole."""
+    try:
+        result: dict[str, Any] = json.loads(report_path.read_text())
+        IdentityLatents.load(Path(result["identity"]))
+        return result if Path(result["thumbnail"]).is_file() else None
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _portrait(options: argparse.Namespace) -> tuple[Portrait | None, dict[str, Any]]:
+    if options.avatar:
+        return load_avatar(options.avatar), {"ok": True, "reasons": []}
+    from sonic_stream.portrait import load_portrait, open_finder
+
+    portrait, report = load_portrait(
+        options.image.read_bytes(),
+        open_finder(),
+        size_px=PORTRAIT_PX,
+        expand_ratio=options.expand_ratio,
+    )
+    return portrait, report.as_dict()
+
+
+def _write_thumbnail(portrait: Portrait, path: Path) -> None:
+    size = (THUMBNAIL_PX, THUMBNAIL_PX)
+    small = cv2.resize(portrait.rgba, size, interpolation=cv2.INTER_AREA)
+    part = path.with_name(path.stem + ".part.png")
+    cv2.imwrite(str(part), cv2.cvtColor(np.asarray(small), cv2.COLOR_RGBA2BGRA))
+    part.replace(path)
+
+
+if __name__ == "__main__":
+    main()
