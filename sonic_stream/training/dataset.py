@@ -96,10 +96,18 @@ class CropPicker:
         return np.asarray(chosen, np.int64)
 
 
-def crop(rows: Rows, starts: npt.NDArray[np.int64], length: int) -> tuple[FloatArray, ...]:
-    """log-mel [B, T, 80], channels [B, T, 10] and classes [B, T] (int64)."""
+@dataclass(frozen=True)
+class Crops:
+    """log-mel [B, T, 80], channels [B, T, 10], classes [B, T]."""
+
+    log_mel: FloatArray
+    channels: FloatArray
+    classes: npt.NDArray[np.int64]
+
+
+def crop(rows: Rows, starts: npt.NDArray[np.int64], length: int) -> Crops:
     index = starts[:, None] + np.arange(length)
-    return (
+    return Crops(
         rows.log_mel[index].astype(np.float32),
         rows.channels[index].astype(np.float32),
         rows.classes[index].astype(np.int64),

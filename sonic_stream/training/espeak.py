@@ -118,7 +118,7 @@ class Espeak:
                 self._phones.append((event.position_ms / 1000, name))
             index += 1
         if samples and count > 0:
-            self._sound.append(np.ctypeslib.as_array(samples, (count,)).copy())  # type: ignore[call-overload]
+            self._sound.append(np.ctypeslib.as_array(samples, (count,)).copy())
         return 0
 
 

@@ -17,7 +17,6 @@ LONGEST_ROWS = 9000  # 90 s a voice
 QUIETER = 0.05  # power: speech at an ordinary level, not at its peak
 
 
-@torch.no_grad()
 def evaluate(
     net: TorchMotionNet, held_out: Mapping[str, Rows], look_ahead_rows: int
 ) -> dict[str, dict[str, float]]:
@@ -26,7 +25,8 @@ def evaluate(
     for voice, rows in held_out.items():
         count = min(len(rows.log_mel), LONGEST_ROWS) // 2 * 2
         power = torch.from_numpy(rows.log_mel[:count].astype(np.float32)).exp()
-        logits, _ = net(relative(torch.log(power * QUIETER + LOG_FLOOR)[None]))
+        with torch.no_grad():
+            logits, _ = net(relative(torch.log(power * QUIETER + LOG_FLOOR)[None]))
         said = torch.sigmoid(logits)[0].numpy()
         index = np.arange(len(said)) * 2 + 1 - look_ahead_rows
         wanted = rows.channels[index[index >= 0]].astype(np.float32)

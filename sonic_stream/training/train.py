@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import tempfile
 from dataclasses import asdict, dataclass
 from itertools import chain
@@ -103,8 +104,9 @@ def fit(corpus: dataset.Corpus, noises: Tensor, settings: Settings, out: Path) -
     augment = Augment(noises)
     for step in range(1, settings.steps + 1):
         starts = picker.pick(settings.batch, chance)
-        batch = _prepare(augment, *dataset.crop(corpus.train, starts, CROP_ROWS))
-        loss = loss_of(*net(batch.rows), batch)
+        batch = _prepare(augment, dataset.crop(corpus.train, starts, CROP_ROWS))
+        logits, class_logits = net(batch.rows)
+        loss = loss_of(logits, class_logits, batch)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -117,17 +119,16 @@ def fit(corpus: dataset.Corpus, noises: Tensor, settings: Settings, out: Path) -
     return net
 
 
-@torch.no_grad()
-def _prepare(augment: Augment, log_mel: object, channels: object, classes: object) -> Batch:
-    heard, speaks = augment(torch.as_tensor(log_mel))
-    wanted = torch.as_tensor(channels) * speaks[:, None, None]
-    names = torch.where(speaks[:, None], torch.as_tensor(classes), SILENCE)
+def _prepare(augment: Augment, crops: dataset.Crops) -> Batch:
+    heard, speaks = augment(torch.from_numpy(crops.log_mel))
+    wanted = torch.from_numpy(crops.channels) * speaks[:, None, None]
+    names = torch.where(speaks[:, None], torch.from_numpy(crops.classes), SILENCE)
     return Batch(relative(heard), wanted, names)
 
 
 def _rate(step: int, steps: int) -> float:
     """A hundred steps of warm-up, then a cosine to one per cent."""
-    return min(1.0, (step + 1) / 100) * (0.5 * (1 + np.cos(np.pi * step / steps)) + 0.01)
+    return min(1.0, (step + 1) / 100) * (0.5 * (1 + math.cos(math.pi * step / steps)) + 0.01)
 
 
 def main() -> None:
@@ -142,8 +143,14 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     words = options.words.read_text().split() if options.words else ()
     full = Plan()
-    counts = [round(n * options.scale) for n in (full.espeak, full.flite, full.festival)]
-    corpus, noises = synthesise(Plan(*counts, seed=options.seed + 1, words=words))
+    plan = Plan(
+        espeak=round(full.espeak * options.scale),
+        flite=round(full.flite * options.scale),
+        festival=round(full.festival * options.scale),
+        seed=options.seed + 1,
+        words=words,
+    )
+    corpus, noises = synthesise(plan)
     print(f"{corpus.train.hours:.2f} h to train on", flush=True)
     settings = Settings(steps=options.steps, seed=options.seed)
     net = fit(corpus, noises, settings, options.out)

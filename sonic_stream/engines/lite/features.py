@@ -47,7 +47,7 @@ def mel_matrix(low_hz: float = 50.0, high_hz: float = 7600.0) -> FloatArray:
 def log_mel(windows: FloatArray, mel: FloatArray, taper: FloatArray) -> FloatArray:
     """Natural log of mel power [n, 80] of windows [n, 400]."""
     spectrum = np.abs(np.fft.rfft(windows * taper, FFT)) ** 2 / (WINDOW * 0.375)
-    return np.log(spectrum.astype(np.float32) @ mel.T + np.float32(LOG_FLOOR))
+    return np.asarray(np.log(spectrum.astype(np.float32) @ mel.T + np.float32(LOG_FLOOR)))
 
 
 def relative(row: FloatArray, level: float) -> tuple[FloatArray, float]:

@@ -24,6 +24,10 @@ LOOK_AHEAD_SAMPLES = 1280  # 80 ms at 16 kHz
 FRAME_SAMPLES = 640
 OUTPUT_SAMPLES = 320  # one network output
 KERNEL_1, KERNEL_2 = 4, 3
+TENSORS = (
+    "c1.weight", "c1.bias", "c2.weight", "c2.bias", "g.weight_ih_l0", "g.weight_hh_l0",
+    "g.bias_ih_l0", "g.bias_hh_l0", "o.weight", "o.bias",
+)  # fmt: skip
 
 
 def aperture(channels: FloatArray) -> FloatArray:
@@ -31,7 +35,7 @@ def aperture(channels: FloatArray) -> FloatArray:
     less what closes or narrows them, nothing where there is no speech."""
     weights = np.array([0.25, -0.2, -0.3, 0.12, 0.0, 0.15, -0.1, 0.0, 0.45, 0.0], np.float32)
     gate = np.clip((channels[..., CHANNEL["speech"]] - 0.15) / 0.35, 0, 1)
-    return np.maximum(channels @ weights + 0.1, 0) * gate
+    return np.asarray(np.maximum(channels @ weights + 0.1, 0) * gate, np.float32)
 
 
 @dataclass
@@ -48,6 +52,9 @@ class MotionNet:
     """Weights, read-only; `step` advances a state by two feature rows (20 ms)."""
 
     def __init__(self, weights: dict[str, FloatArray]) -> None:
+        """Raises `KeyError` naming the tensors that `weights` lacks."""
+        if missing := [name for name in TENSORS if name not in weights]:
+            raise KeyError(", ".join(missing))
         self._conv_1 = weights["c1.weight"].transpose(0, 2, 1).reshape(-1, KERNEL_1 * ROW)
         channels = len(self._conv_1)
         self._conv_2 = weights["c2.weight"].transpose(0, 2, 1).reshape(-1, KERNEL_2 * channels)
