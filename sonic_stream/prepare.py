@@ -103,11 +103,10 @@ def _cached(report_path: Path) -> dict[str, Any] | None:
 def _portrait(options: argparse.Namespace) -> tuple[Portrait | None, dict[str, Any]]:
     if options.avatar:
         return load_avatar(options.avatar), {"ok": True, "reasons": []}
-    from sonic_stream.portrait import load_portrait, open_finder
+    from sonic_stream.portrait import load_portrait
 
     portrait, report = load_portrait(
         options.image.read_bytes(),
-        open_finder(),
         size_px=PORTRAIT_PX,
         expand_ratio=options.expand_ratio,
     )

@@ -15,13 +15,19 @@ __all__ = [
 
 
 def load_portrait(
-    data: bytes, finder: FaceFinder, *, size_px: int = 1024, expand_ratio: float = 0.18
+    data: bytes,
+    finder: FaceFinder | None = None,
+    *,
+    size_px: int = 1024,
+    expand_ratio: float = 0.18,
 ) -> tuple[Portrait | None, FitnessReport]:
     """A picture file's bytes -> the portrait (None when refused) and the report.
 
-    Raises `PortraitError` for what is no picture that we read.
+    `finder`: the installed one by default. Raises `PortraitError` for what is no picture that
+    we read, or when no finder is installed.
     """
     rgba = decode(data)
+    finder = finder or open_finder()
     faces = find_faces(finder, rgba[..., :3])
     report = judge(rgba, faces)
     if not report.ok:

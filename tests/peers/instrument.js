@@ -86,6 +86,11 @@
     };
     video.requestVideoFrameCallback(step);
   };
+  addEventListener("DOMContentLoaded", () => {
+    document.querySelector("#avatar")?.requestVideoFrameCallback((now) => {
+      probe.firstFrameMs = now; // since the navigation began
+    });
+  });
   /** Start measuring the playback of #avatar; returns when the sound is tapped. */
   probe.start = async () => {
     const video = document.querySelector("#avatar");
