@@ -80,7 +80,9 @@ def test_reset_forgets(net: MotionNet) -> None:
 def test_silence_and_noise_keep_the_mouth_shut(net: MotionNet) -> None:
     noise = np.random.default_rng(1).standard_normal(48_000).astype(np.float32)
     for quiet in (np.zeros(48_000, np.float32), noise * np.float32(1e-3)):
-        assert aperture(AudioToMotion(net).push(quiet)).max() < 0.05
+        opening = aperture(AudioToMotion(net).push(quiet))
+        assert opening.max() < 0.15  # the first frames have heard next to nothing
+        assert opening[5:].max() < 0.02
 
 
 def test_a_frame_costs_far_less_than_it_lasts(net: MotionNet) -> None:
