@@ -18,10 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +29,7 @@ import numpy.typing as npt
 from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
 
+from benchmarks.report import Figures, report
 from sonic_stream.engines.lite.network import (
     FRAME_SAMPLES,
     LOOK_AHEAD_SAMPLES,
@@ -230,10 +228,8 @@ def cost_ms(net: MotionNet) -> float:
     return statistics.median(took)
 
 
-def report(clips: list[Clip], network: dict[str, Score], rms: dict[str, Score]) -> None:
-    print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    print("python -m benchmarks.lipsync " + " ".join(sys.argv[1:]))
-    print(f"\n{'clip':28s} {'group':5s} {'r0':>6s} {'lag ms':>7s} {'closed':>7s} {'rms r0':>7s}")
+def print_clips(clips: list[Clip], network: dict[str, Score], rms: dict[str, Score]) -> None:
+    print(f"{'clip':28s} {'group':5s} {'r0':>6s} {'lag ms':>7s} {'closed':>7s} {'rms r0':>7s}")
     for clip in clips:
         score = network[clip.name]
         print(
@@ -258,13 +254,11 @@ def main() -> None:
     predict = network_predictor(net)
     network = evaluate(clips, predict, options.out)
     rms = evaluate(clips, envelope, None)
-    report(clips, network, rms)
+    print_clips(clips, network, rms)
     result = summary(clips, network) | openness(clips, predict) | {"cost_ms": cost_ms(net)}
     result |= {f"rms_{name}": value for name, value in summary(clips, rms).items()}
-    print()
-    for name, value in result.items():
-        print(f"{name:22s} {value:8.3f}")
-    options.json.write_text(json.dumps(result, indent=2) + "\n")
+    figures: Figures = dict(result)
+    report("Lip-sync of the embedded engine on real mouths", figures, options.json)
 
 
 if __name__ == "__main__":
