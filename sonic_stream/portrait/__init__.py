@@ -33,8 +33,10 @@ def load_portrait(
     if not report.ok:
         return None, report
     cropped, landmarks = crop(rgba, faces[0].landmarks, size_px, expand_ratio)
-    refined = find_faces(finder, cropped[..., :3])
-    if refined and abs(refined[0].landmarks - landmarks)[:, :2].mean() < 0.05 * size_px:
+    refined = finder.find(cropped[..., :3])
+    if not refined:  # what the first look took for a face is none from close by
+        return None, report.with_reason("not_human")
+    if abs(refined[0].landmarks - landmarks)[:, :2].mean() < 0.05 * size_px:
         landmarks = refined[0].landmarks  # the second look, at a large face, sees better
     content = fingerprint(data, size_px, expand_ratio)
     return Portrait(cropped, landmarks, content, blink=report.blink), report

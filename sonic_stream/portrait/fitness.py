@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from sonic_stream.media import ByteArray, FloatArray
 from sonic_stream.portrait.faces import Face
@@ -76,6 +77,9 @@ class FitnessReport:
     @property
     def blink(self) -> bool:
         return not {"eyes_covered", "cartoon_eyes"} & {reason.code for reason in self.reasons}
+
+    def with_reason(self, code: str) -> FitnessReport:
+        return FitnessReport((*self.reasons, REASONS[code]))
 
     def as_dict(self) -> dict[str, Any]:
         reasons = [
@@ -163,15 +167,29 @@ def _eyes(rgba: ByteArray, landmarks: FloatArray) -> list[str]:
         covered.append(_level(grey, below, max(int(0.12 * width), 1)) / max(skin, 1.0))
     if max(covered) < 0.5:
         return ["eyes_covered"]
-    irises = [(468, RIGHT_EYE, 469), (473, LEFT_EYE, 474)]
-    shares = []
-    for centre, (outer, inner, top, bottom), edge in irises:
-        radius = float(np.linalg.norm(landmarks[edge] - landmarks[centre]))
-        opening = float(np.linalg.norm(landmarks[top] - landmarks[bottom]))
+    return ["cartoon_eyes"] if _drawn_eyes(rgba, landmarks) else []
+
+
+def _drawn_eyes(rgba: ByteArray, landmarks: FloatArray) -> bool:
+    """Drawn eyes are taller than the mesh's, which is made for people: right below its lower
+    lid there is still eye instead of skin, and even its own opening is tall."""
+    soft = cv2.GaussianBlur(np.ascontiguousarray(rgba[..., :3]), (0, 0), 1.5)
+    lab = cv2.cvtColor(soft, cv2.COLOR_RGB2LAB).astype(np.float32) * np.array([0.6, 1, 1])
+    skin = np.median([_colour(lab, landmarks[i]) for i in CHEEKS], 0)
+    tall, foreign = [], []
+    for outer, inner, top, bottom in (RIGHT_EYE, LEFT_EYE):
         width = float(np.linalg.norm(landmarks[inner] - landmarks[outer]))
-        shares.append((2 * radius / max(width, 1e-3), opening / max(width, 1e-3)))
-    # Drawn eyes are nearly as tall as wide; a mesh made for people fits them badly.
-    return ["cartoon_eyes"] if min(tall for _, tall in shares) > 0.62 else []
+        opening = float(np.linalg.norm(landmarks[top] - landmarks[bottom]))
+        below = landmarks[bottom] + np.array([0, 0.15 * width, 0], np.float32)
+        tall.append(opening / max(width, 1e-3))
+        foreign.append(float(np.linalg.norm(_colour(lab, below) - skin)))
+    return min(tall) > 0.62 or (min(tall) > 0.44 and min(foreign) > 28)
+
+
+def _colour(picture: npt.NDArray[np.floating], point: FloatArray) -> npt.NDArray[np.floating]:
+    height, width = picture.shape[:2]
+    x, y = int(np.clip(point[0], 0, width - 1)), int(np.clip(point[1], 0, height - 1))
+    return np.asarray(picture[y, x])
 
 
 def _level(grey: ByteArray, point: FloatArray, radius: int) -> float:
