@@ -14,7 +14,7 @@ Figures = dict[str, float | int | str | None]
 
 def machine() -> str:
     model = "unknown processor"
-    with open("/proc/cpuinfo", encoding="utf-8") as lines:
+    with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
         for line in lines:
             if line.startswith("model name"):
                 model = line.split(":", 1)[1].strip()

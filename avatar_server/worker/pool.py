@@ -31,8 +31,8 @@ START_TIMEOUT_S = 60.0
 HANG_S = 5.0
 MAX_RESTARTS = 3
 RESTART_WINDOW_S = 30.0
-# A worker that takes no sound for this long is stuck; what it missed is not sent later.
-MAX_UNSENT_BYTES = WIRE_RATE_HZ * 2
+# So much sound that a worker did not even take means that it is stuck.
+MAX_UNSENT_BYTES = int(HANG_S * WIRE_RATE_HZ * 2)
 STREAM = 0  # a process hosts one stream of ours
 
 
@@ -131,10 +131,13 @@ class WorkerProcess:
         self._writer.write(encode(WireMessage(kind, {"stream": STREAM, **fields}, body)))
         return True
 
-    async def kill(self) -> None:
+    def end(self) -> None:
         self._writer.transport.abort()
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
+
+    async def kill(self) -> None:
+        self.end()
         await self.process.wait()
 
 
@@ -219,7 +222,7 @@ class WorkerStream:
         self._skip_until_frame = False
         fields = {"pts": pts, "generation": generation}
         if not self._worker.send("audio", fields, samples.tobytes()):
-            self._worker.process.kill()  # noticed, and replaced, where events are read
+            self._worker.end()  # noticed, and replaced, where events are read
 
     def set_options(self, options: StreamOptions) -> None:
         self._request = replace(self._request, options=options)

@@ -50,7 +50,7 @@ class HostedStream:
     keyframes: set[str] = field(default_factory=set)
     stages: dict[str, Rolling] = field(default_factory=dict)
     frames: int = 0
-    dropped: int = 0
+    skipped_samples: int = 0
 
     def set_codecs(self, codecs: list[str]) -> None:
         """Keep, open and close encoders; a new one starts with a key frame by itself."""
@@ -142,7 +142,7 @@ class Worker:
             for frames in made:
                 self._emit(ident, hosted, frames)
             if not render:
-                hosted.dropped += len(chunk.samples) * hosted.spec.fps.numerator // WIRE_RATE_HZ
+                hosted.skipped_samples += len(chunk.samples)
             if late and made:
                 return
 
@@ -189,7 +189,8 @@ def _stats(hosted: HostedStream) -> dict[str, Any]:
         name: {"p50": rolling.percentile(50), "p95": rolling.percentile(95)}
         for name, rolling in hosted.stages.items()
     }
-    return {"frames": hosted.frames, "dropped": hosted.dropped, "stages": stages}
+    dropped = int(hosted.skipped_samples * hosted.spec.fps / WIRE_RATE_HZ)
+    return {"frames": hosted.frames, "dropped": dropped, "stages": stages}
 
 
 def spec_fields(spec: EngineSpec) -> dict[str, Any]:

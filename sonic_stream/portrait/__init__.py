@@ -7,7 +7,7 @@ from sonic_stream.media import fingerprint
 from sonic_stream.portrait.crop import crop
 from sonic_stream.portrait.decode import PortraitError, decode
 from sonic_stream.portrait.faces import Face, FaceFinder, find_faces, open_finder
-from sonic_stream.portrait.fitness import FitnessReport, judge
+from sonic_stream.portrait.fitness import FitnessReport, has_drawn_eyes, judge
 
 __all__ = [
     "Face", "FaceFinder", "FitnessReport", "PortraitError", "load_portrait", "open_finder",
@@ -38,5 +38,7 @@ def load_portrait(
         return None, report.with_reason("not_human")
     if abs(refined[0].landmarks - landmarks)[:, :2].mean() < 0.05 * size_px:
         landmarks = refined[0].landmarks  # the second look, at a large face, sees better
+    if has_drawn_eyes(cropped, landmarks):
+        report = report.with_reason("cartoon_eyes")
     content = fingerprint(data, size_px, expand_ratio)
     return Portrait(cropped, landmarks, content, blink=report.blink), report

@@ -52,11 +52,15 @@ def decode(data: bytes) -> ByteArray:
                 peak = 65535 if levels.max() > 255 else 255
                 upright = Image.fromarray((levels * (255 / peak)).clip(0, 255).astype(np.uint8))
             return np.asarray(upright.convert("RGBA")).copy()
+    except Image.DecompressionBombError as error:
+        raise PortraitError(
+            "too_many_pixels", "The picture is far too large.", "Scale it down."
+        ) from error
     except UnidentifiedImageError as error:
         raise PortraitError(
             "not_a_picture", "This is no PNG, JPEG or WebP picture.", "Choose another file."
         ) from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError) as error:
         raise PortraitError(
             "damaged", "The picture file is damaged.", "Save it again, or choose another one."
         ) from error

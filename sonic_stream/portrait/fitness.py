@@ -165,13 +165,13 @@ def _eyes(rgba: ByteArray, landmarks: FloatArray) -> list[str]:
         below = landmarks[bottom] + (landmarks[bottom] - landmarks[top]) * 0.2
         below = below + np.array([0, 0.28 * width, 0], np.float32)
         covered.append(_level(grey, below, max(int(0.12 * width), 1)) / max(skin, 1.0))
-    if max(covered) < 0.5:
-        return ["eyes_covered"]
-    return ["cartoon_eyes"] if _drawn_eyes(rgba, landmarks) else []
+    return ["eyes_covered"] if max(covered) < 0.5 else []
 
 
-def _drawn_eyes(rgba: ByteArray, landmarks: FloatArray) -> bool:
-    """Drawn eyes are taller than the mesh's, which is made for people: right below its lower
+def has_drawn_eyes(rgba: ByteArray, landmarks: FloatArray) -> bool:
+    """Whether a cropped portrait's eyes are drawn ones, too large for the mesh.
+
+    They are taller than the mesh's, which is made for people: right below its lower
     lid there is still eye instead of skin, and even its own opening is tall."""
     soft = cv2.GaussianBlur(np.ascontiguousarray(rgba[..., :3]), (0, 0), 1.5)
     lab = cv2.cvtColor(soft, cv2.COLOR_RGB2LAB).astype(np.float32) * np.array([0.6, 1, 1])

@@ -42,5 +42,5 @@ def _part(hint: Any, tensors: Tensors, path: str) -> Any:
         }
         return {name: _part(get_args(hint)[1], tensors, f"{path}.{name}") for name in sorted(names)}
     if hint in (int, float, bool):
-        return hint(tensors[path][()])
+        return hint(tensors[path].item())
     return tensors[path]

@@ -1,0 +1,225 @@
+"""The worker process, its wire and its encoders, for real."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from avatar_server.clock import MonotonicClock
+from avatar_server.errors import WorkerFailed
+from avatar_server.worker.encoders import open_encoder
+from avatar_server.worker.pool import (
+    StreamRequest,
+    WorkerPool,
+    WorkerRestarted,
+    WorkerStats,
+    WorkerStream,
+)
+from avatar_server.worker.wire import Decoder, WireError, WireMessage, encode
+from sonic_stream.avatars import load_avatar
+from sonic_stream.engine import StreamOptions, load_engine
+from sonic_stream.engines.testcard import read_pts
+from sonic_stream.media import MediaPacket
+from sonic_stream.resample import Decimator
+
+MESSAGES = st.builds(
+    WireMessage,
+    st.text(max_size=20),
+    st.dictionaries(st.text(min_size=1).filter(lambda k: k != "kind"), st.integers(), max_size=4),
+    st.binary(max_size=500),
+)
+
+
+@given(st.lists(MESSAGES, max_size=6), st.integers(1, 300))
+def test_messages_survive_any_cutting(messages: list[WireMessage], size: int) -> None:
+    stream = b"".join(encode(message) for message in messages)
+    decoder, got = Decoder(), []
+    for at in range(0, len(stream), size):
+        got += decoder.feed(stream[at : at + size])
+    assert got == messages
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xff" * 12,
+        b"\x10\0\0\0\xff\0\0\0" + b"x" * 12,
+        b"\x06\0\0\0\x02\0\0\0{}",
+        b"\x06\0\0\0\x02\0\0\0[]",
+    ],
+)
+def test_nonsense_on_the_wire_is_an_error(data: bytes) -> None:
+    with pytest.raises(WireError):
+        list(Decoder().feed(data))
+
+
+@given(st.lists(st.integers(1, 900), min_size=1, max_size=12))
+def test_decimation_is_the_same_for_any_cutting(sizes: list[int]) -> None:
+    samples = np.random.default_rng(1).standard_normal(sum(sizes)).astype(np.float32)
+    decimator, at, pieces = Decimator(), 0, []
+    for size in sizes:
+        pieces.append(decimator.push(samples[at : at + size]))
+        at += size
+    whole = Decimator().push(samples)
+    assert len(whole) == len(samples) // 3
+    assert np.array_equal(np.concatenate(pieces), whole)
+
+
+@pytest.mark.parametrize(
+    ("hz", "low_db", "high_db"),
+    [(300, -0.5, 0.5), (6000, -1.5, 0.5), (10_500, -200, -40), (20_000, -200, -50)],
+)
+def test_decimation_keeps_speech_and_stops_what_would_alias(
+    hz: float, low_db: float, high_db: float
+) -> None:
+    tone = np.sin(2 * np.pi * hz * np.arange(48_000) / 48_000).astype(np.float32)
+    out = Decimator().push(tone)[200:]
+    gain_db = 20 * np.log10(np.sqrt(2 * np.mean(np.square(out))) + 1e-12)
+    assert low_db < gain_db < high_db
+
+
+def test_key_frames_come_when_asked_for() -> None:
+    for codec in ("vp8", "h264"):
+        encoder = open_encoder(codec, 128, Fraction(25), 300_000)
+        rng = np.random.default_rng(0)
+        packets = [
+            encoder.encode(rng.integers(0, 255, (128, 128, 3), np.uint8), i, keyframe=i == 7)
+            for i in range(10)
+        ]
+        assert [i for i, p in enumerate(packets) if p is not None and p.keyframe] == [0, 7]
+    with pytest.raises(ValueError, match="no encoder"):
+        open_encoder("av1", 128, Fraction(25), 300_000)
+
+
+@pytest.fixture(scope="module")
+def identity(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("identity") / "testcard.safetensors"
+    load_engine("testcard", size_px=128).prepare(load_avatar("mira")).save(path)
+    return path
+
+
+@asynccontextmanager
+async def running(identity: Path, spare: int = 1) -> AsyncIterator[tuple[WorkerPool, WorkerStream]]:
+    pool = WorkerPool(engine="testcard", size_px=128, clock=MonotonicClock(), spare=spare)
+    await pool.start()
+    request = StreamRequest("testcard", 128, identity, StreamOptions())
+    stream = await pool.open(request)
+    try:
+        yield pool, stream
+    finally:
+        await stream.close()
+        await pool.close()
+
+
+def tick(stream: WorkerStream, number: int) -> None:
+    stream.push_audio(np.zeros(960, np.int16), number * 960, 0)
+
+
+async def collected(stream: WorkerStream, count: int) -> list[MediaPacket]:
+    """The next packets; other events are passed over."""
+    packets: list[MediaPacket] = []
+    async with asyncio.timeout(20):
+        async for event in stream.events():
+            if isinstance(event, MediaPacket):
+                packets.append(event)
+            if len(packets) == count:
+                break
+    return packets
+
+
+def decoded(packets: list[MediaPacket]) -> list[int | None]:
+    context = av.CodecContext.create("libvpx", "r")
+    frames = [f for packet in packets for f in context.decode(av.Packet(packet.data))]
+    return [read_pts(frame.to_ndarray(format="rgb24")) for frame in frames]
+
+
+async def test_sound_in_numbered_pictures_out(identity: Path) -> None:
+    async with running(identity) as (_, stream):
+        stream.set_codecs(frozenset({"vp8"}))
+        for number in range(40):
+            tick(stream, number)
+            await asyncio.sleep(0.005)
+        packets = await collected(stream, 18)
+        assert packets[0].keyframe
+        assert [p.pts for p in packets] == list(range(18))
+        assert decoded(packets) == list(range(18))
+
+
+async def test_a_worker_that_is_late_drops_pictures_but_keeps_its_place(identity: Path) -> None:
+    async with running(identity) as (_, stream):
+        stream.set_codecs(frozenset({"vp8"}))
+        for number in range(60):  # more than a second at once: it cannot but be late
+            tick(stream, number)
+        for number in range(60, 120):
+            tick(stream, number)
+            await asyncio.sleep(0.02)
+        dropped, packets = 0, []
+        async with asyncio.timeout(20):
+            async for event in stream.events():
+                if isinstance(event, WorkerStats):
+                    dropped = event.dropped
+                if isinstance(event, MediaPacket):
+                    packets.append(event)
+                    if event.pts >= 56:
+                        break
+        assert decoded(packets) == [packet.pts for packet in packets]
+        assert len(packets) < 50
+        assert packets[-1].pts == 56
+        assert dropped > 0
+
+
+async def test_a_dead_worker_is_replaced_and_numbers_go_on(identity: Path) -> None:
+    async with running(identity) as (_, stream):
+        stream.set_codecs(frozenset({"vp8"}))
+        number, before, after, restarts = 0, [], [], 0
+
+        async def speak() -> None:
+            nonlocal number
+            while True:
+                tick(stream, number)
+                number += 1
+                await asyncio.sleep(0.01)
+
+        speaker = asyncio.create_task(speak())
+        try:
+            async with asyncio.timeout(20):
+                async for event in stream.events():
+                    if isinstance(event, WorkerRestarted):
+                        restarts += 1
+                    elif isinstance(event, MediaPacket):
+                        (after if restarts else before).append(event)
+                        if len(before) == 10 and not restarts and stream._worker is not None:
+                            stream._worker.process.kill()
+                        if len(after) == 10:
+                            break
+        finally:
+            speaker.cancel()
+            await asyncio.gather(speaker, return_exceptions=True)
+        assert restarts == 1
+        assert after[0].keyframe
+        assert after[0].pts > before[-1].pts
+        assert decoded(after) == [packet.pts for packet in after]
+
+
+async def test_a_worker_ends_with_its_server(identity: Path) -> None:
+    async with running(identity) as (_, stream):
+        worker = stream._worker
+        assert worker is not None
+        worker._writer.transport.abort()
+        assert await asyncio.wait_for(worker.process.wait(), 5) == 0
+
+
+async def test_an_engine_that_does_not_load_is_an_error() -> None:
+    pool = WorkerPool(engine="nothing", size_px=128, clock=MonotonicClock())
+    with pytest.raises(WorkerFailed, match="did not start"):
+        await pool.start()
+    await pool.close()
