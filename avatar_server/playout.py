@@ -14,6 +14,7 @@ from fractions import Fraction
 import numpy as np
 
 from sonic_stream.media import FloatArray, MediaPacket
+from sonic_stream.smoothing import slew
 
 SAMPLE_RATE_HZ = 48_000
 TICK_SAMPLES = 960
@@ -79,10 +80,9 @@ class Tap:
     def read(self, timeline: Timeline, count: int) -> FloatArray:
         """The next `count` samples, assuming `count` were appended since the last call."""
         start = timeline.end_pts - count - self._delay
-        change = np.clip(self._target - self._delay, -self._slew * count, self._slew * count)
-        if change == 0.0 and self._delay.is_integer():
+        if self._delay == self._target:
             return timeline.read(int(start), count)
-        self._delay += float(change)
+        self._delay = slew(self._delay, self._target, self._slew * count)
         end = timeline.end_pts - self._delay
         positions = start + (end - start) * np.arange(count) / count
         first = int(np.floor(start))

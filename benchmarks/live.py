@@ -94,11 +94,12 @@ def _timing_figures(
             latencies.append(1000 * (heard - before[-1]))
     times = np.array([frame["time"] for frame in frames], float)
     flash = np.array([bool(frame["flash"]) for frame in frames])
-    begins = times[1:][flash[1:] & ~flash[:-1]]
+    # The sound began somewhere within the 40 ms that the flashing picture shows.
+    middles = times[1:][flash[1:] & ~flash[:-1]] + 20
     settled = times[0] + 1000 * SETTLE_S
     skews = []
     for _, heard in sound:
-        nearest = begins[np.abs(begins - heard).argmin()] if len(begins) else None
+        nearest = middles[np.abs(middles - heard).argmin()] if len(middles) else None
         if nearest is not None and abs(nearest - heard) < 400 and heard > settled:
             skews.append(float(nearest - heard))
     return {

@@ -21,8 +21,9 @@ from sonic_stream.engines.lite.network import (
     aperture,
 )
 from sonic_stream.engines.lite.render import Renderer
-from sonic_stream.engines.lite.rig import LipSmoother, lips
+from sonic_stream.engines.lite.rig import FRAME_S, lip_smoother, lips
 from sonic_stream.media import AudioChunk, EngineSpec, FloatArray, FrameChunk, IdentityLatents
+from sonic_stream.smoothing import AttackRelease
 from sonic_stream.windows import FrameClock
 
 FPS = Fraction(25)
@@ -57,7 +58,7 @@ class LiteEngine:
 class _State:
     clock: FrameClock
     voice: AudioToMotion
-    smoother: LipSmoother = field(default_factory=LipSmoother)
+    smoother: AttackRelease = field(default_factory=lip_smoother)
     speech: idle.Speech = field(default_factory=idle.Speech)
 
     def clone(self) -> _State:
@@ -131,7 +132,7 @@ class LiteStream:
     def _move(self, channels: FloatArray, pts: int) -> Motion:
         state, options = self._state, self._options
         state.speech.step(float(aperture(channels)))
-        smooth = state.smoother.step(channels, options)
+        smooth = state.smoother.step(channels, FRAME_S, options.smoothing)
         coefficients, tongue = lips(smooth, options.dynamic_scale)
         motion = idle.live(coefficients, tongue, pts, state.speech, options.seed)
         return idle.scaled(motion, options.motion_scale)

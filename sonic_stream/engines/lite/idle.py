@@ -13,13 +13,14 @@ import numpy as np
 from sonic_stream.engines.lite.fields import INDEX
 from sonic_stream.engines.lite.motion import Motion
 from sonic_stream.media import FloatArray
+from sonic_stream.smoothing import kept
 
 FPS = 25.0
 BLOCK_S = 6.0  # one blink (or two) in each block of time
 GAZE_BLOCK_S = 2.6
 CLOSING_S, SHUT_S, OPENING_S = 0.08, 0.03, 0.17
-ENERGY_HALF_LIFE_S = 0.25
-STRESS_HALF_LIFE_S = 0.12
+ENERGY_KEPT = float(kept(0.25, 1 / FPS))
+STRESS_KEPT = float(kept(0.12, 1 / FPS))
 
 
 def smooth_noise(seed: int, lane: int, t: float) -> float:
@@ -65,11 +66,9 @@ class Speech:
 
     def step(self, loudness: float) -> None:
         """`loudness` 0..1 of the next frame."""
-        keep = 0.5 ** (1 / (FPS * ENERGY_HALF_LIFE_S))
         rise = max(loudness - self.energy, 0.0)
-        self.energy = loudness + (self.energy - loudness) * keep
-        ease = 0.5 ** (1 / (FPS * STRESS_HALF_LIFE_S))
-        self.stress = rise + (self.stress - rise) * ease
+        self.energy = loudness + (self.energy - loudness) * ENERGY_KEPT
+        self.stress = rise + (self.stress - rise) * STRESS_KEPT
 
 
 def live(lips: FloatArray, tongue: float, frame: int, speech: Speech, seed: int) -> Motion:

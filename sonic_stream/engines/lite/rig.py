@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from sonic_stream.engine import StreamOptions
 from sonic_stream.engines.lite.fields import INDEX
 from sonic_stream.engines.lite.motion import no_coefficients
 from sonic_stream.engines.lite.network import CHANNEL, CHANNELS
 from sonic_stream.media import FloatArray
+from sonic_stream.smoothing import AttackRelease
 
 FRAME_S = 0.04
 # Half-lives in seconds at smoothing 1: opening may be calm, closing has to be quick.
@@ -47,23 +47,12 @@ def lips(channels: FloatArray, dynamic_scale: float) -> tuple[FloatArray, float]
     return out, value["tongue"] * opened
 
 
-class LipSmoother:
-    """Temporal smoothing across frames and chunks, quicker towards closure."""
-
-    def __init__(self) -> None:
-        self._value = np.zeros(len(CHANNELS), np.float32)
-
-    def step(self, channels: FloatArray, options: StreamOptions) -> FloatArray:
-        rising = channels > self._value
-        falls_shut = np.zeros(len(CHANNELS), bool)
-        falls_shut[[CHANNEL["close"], CHANNEL["tuck"]]] = True
-        quick = np.where(falls_shut, rising, ~rising)
-        half_life_s = np.where(quick, CLOSE_HALF_LIFE_S, OPEN_HALF_LIFE_S) * options.smoothing
-        keep = np.where(half_life_s > 0, 0.5 ** (FRAME_S / np.maximum(half_life_s, 1e-6)), 0.0)
-        self._value = np.asarray(channels + (self._value - channels) * keep, np.float32)
-        return self._value
-
-    def clone(self) -> LipSmoother:
-        twin = LipSmoother()
-        twin._value = self._value.copy()
-        return twin
+def lip_smoother() -> AttackRelease:
+    """Temporal smoothing of the channels across frames and chunks, quicker towards closure."""
+    opens = np.full(len(CHANNELS), True)
+    opens[[CHANNEL["close"], CHANNEL["tuck"]]] = False
+    return AttackRelease(
+        np.where(opens, OPEN_HALF_LIFE_S, CLOSE_HALF_LIFE_S),
+        np.where(opens, CLOSE_HALF_LIFE_S, OPEN_HALF_LIFE_S),
+        len(CHANNELS),
+    )

@@ -86,7 +86,8 @@ def bomb() -> bytes:
 @pytest.mark.parametrize(
     ("data", "code"),
     [(b"", "not_a_picture"), (b"GIF89a" + bytes(100), "not_a_picture"),
-     (b"<svg/>", "not_a_picture"), (bomb(), "too_many_pixels"), (encoded(corner_picture())[:200], "damaged"),
+     (b"<svg/>", "not_a_picture"), (bomb(), "too_many_pixels"),
+     (encoded(corner_picture())[:200], "damaged"),
      (encoded(Image.new("RGB", (20, 20))), "too_small"), (bytes(12_000_001), "too_large")],
 )  # fmt: skip
 def test_bad_files_are_refused_with_advice(data: bytes, code: str) -> None:

@@ -1,0 +1,86 @@
+"""What a picture costs, stage by stage, on one thread.
+
+python -m benchmarks.engine --engine lite --size 512 --seconds 10 --json FILE
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+from pathlib import Path
+from time import perf_counter
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+
+from avatar_server.worker.encoders import open_encoder
+from benchmarks.report import Figures, report
+from benchmarks.sounds import voice
+from sonic_stream.avatars import load_avatar
+from sonic_stream.engine import StreamOptions, load_engine
+from sonic_stream.engines.lite.features import Features
+from sonic_stream.media import AudioChunk
+
+FRAME = 640
+
+
+def features_ms(samples: np.ndarray) -> float:
+    """The features' share of the network stage, per 40 ms."""
+    features, spent = Features(), []
+    for start in range(0, len(samples) - FRAME + 1, FRAME):
+        before_s = perf_counter()
+        features.push(samples[start : start + FRAME])
+        spent.append(1000 * (perf_counter() - before_s))
+    return float(np.median(spent))
+
+
+def measure(options: argparse.Namespace) -> Figures:
+    engine = load_engine(options.engine, size_px=options.size)
+    stream = engine.open(engine.prepare(load_avatar(options.avatar)), StreamOptions())
+    encoder = open_encoder("vp8", options.size, engine.spec.fps, 1_500_000)
+    samples = voice(options.seconds, engine.spec.sample_rate_hz).astype(np.float32)
+    stages: dict[str, list[float]] = {"encode": []}
+    frames, started_s = 0, perf_counter()
+    for start in range(0, len(samples) - FRAME + 1, FRAME):
+        chunk = AudioChunk(samples[start : start + FRAME], engine.spec.sample_rate_hz, start)
+        for made in stream.push(chunk):
+            for stage, milliseconds in engine.stage_ms.items():
+                stages.setdefault(stage, []).append(milliseconds)
+            before_s = perf_counter()
+            encoder.encode(made.frames[0], made.pts, keyframe=False)
+            stages["encode"].append(1000 * (perf_counter() - before_s))
+            frames += 1
+    passed_s = perf_counter() - started_s
+    heard = features_ms(samples) if options.engine == "lite" else 0.0
+    medians = {stage: float(np.median(values)) for stage, values in stages.items()}
+    network = max(medians.get("network", 0.0) - heard, 0.0)
+    render = medians.get("render", 0.0)
+    return {
+        "features_ms": heard,
+        "network_ms": network,
+        "render_ms": render,
+        "render_ms_p95": float(np.percentile(stages["render"], 95)),
+        "encode_ms": medians["encode"],
+        "frame_ms": heard + network + render,
+        "rtf": passed_s / (frames / float(engine.spec.fps)),
+        "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--engine", default="lite")
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--avatar", default="mira")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    title = f"Engine {options.engine}, {options.size} px, {options.seconds:g} s, VP8 1.5 Mbit/s"
+    report(title, measure(options), options.json)
+
+
+if __name__ == "__main__":
+    main()

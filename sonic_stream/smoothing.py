@@ -1,0 +1,42 @@
+"""PURE. Smoothing over time, the same for any frame rate: every step is told how long it was."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from sonic_stream.media import FloatArray
+
+
+def kept(half_life_s: npt.ArrayLike, dt_s: float) -> npt.NDArray[np.float64]:
+    """The share of an old value that remains after `dt_s`; none at a half-life of 0."""
+    half_life = np.asarray(half_life_s, np.float64)
+    return np.where(half_life > 0, 0.5 ** (dt_s / np.maximum(half_life, 1e-9)), 0.0)
+
+
+def slew(value: float, target: float, most: float) -> float:
+    """`value` moved towards `target` by at most `most`; lands on it exactly."""
+    return (
+        target if abs(target - value) <= most else value + float(np.copysign(most, target - value))
+    )
+
+
+class AttackRelease:
+    """An exponential mean of a vector with half-lives of its own for rising and falling."""
+
+    def __init__(self, attack_s: npt.ArrayLike, release_s: npt.ArrayLike, size: int) -> None:
+        self._attack_s = np.broadcast_to(np.asarray(attack_s, np.float64), size)
+        self._release_s = np.broadcast_to(np.asarray(release_s, np.float64), size)
+        self.value: FloatArray = np.zeros(size, np.float32)
+
+    def step(self, target: FloatArray, dt_s: float, amount: float = 1.0) -> FloatArray:
+        """`amount` scales both half-lives; 0 follows at once."""
+        half_life_s = np.where(target > self.value, self._attack_s, self._release_s) * amount
+        share = kept(half_life_s, dt_s)
+        self.value = np.asarray(target + (self.value - target) * share, np.float32)
+        return self.value
+
+    def clone(self) -> AttackRelease:
+        twin = AttackRelease(self._attack_s, self._release_s, len(self.value))
+        twin.value = self.value.copy()
+        return twin
