@@ -35,7 +35,7 @@ def crop(
     rgba: ByteArray, landmarks: FloatArray, size_px: int, expand_ratio: float
 ) -> tuple[ByteArray, FloatArray]:
     """The square [size, size, 4] and the landmarks in it; beyond the border it is repeated."""
-    x, y, side = square(landmarks, rgba.shape[:2], expand_ratio)
+    x, y, side = square(landmarks, (rgba.shape[0], rgba.shape[1]), expand_ratio)
     scale = size_px / side
     picture = rgba
     if scale < 1:  # area-correct when it shrinks

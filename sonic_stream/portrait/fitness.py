@@ -186,7 +186,9 @@ def has_drawn_eyes(rgba: ByteArray, landmarks: FloatArray) -> bool:
     return min(tall) > 0.62 or (min(tall) > 0.44 and min(foreign) > 28)
 
 
-def _colour(picture: npt.NDArray[np.floating], point: FloatArray) -> npt.NDArray[np.floating]:
+def _colour(
+    picture: npt.NDArray[np.floating[Any]], point: FloatArray
+) -> npt.NDArray[np.floating[Any]]:
     height, width = picture.shape[:2]
     x, y = int(np.clip(point[0], 0, width - 1)), int(np.clip(point[1], 0, height - 1))
     return np.asarray(picture[y, x])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from fractions import Fraction
 
 import av
@@ -14,7 +16,7 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSes
 from avatar_server.rtc.aiortc_internals import host_addresses
 from avatar_server.rtc.peer import Peer, RtcSettings
 from avatar_server.worker.encoders import open_encoder
-from tests.peers.udp_proxy import Weather, relay
+from tests.peers.udp_proxy import Address, Weather, relay
 
 SECONDS = 8.0
 
@@ -40,13 +42,9 @@ class Tone(MediaStreamTrack):
         return frame
 
 
-def through(sdp: str, address: tuple[str, int]) -> str:
-    """An answer whose one way leads through the relay."""
+def through(sdp: str, address: Address) -> str:
+    """A description whose candidates are the relay's address."""
     return re.sub(r"(a=candidate:\S+ 1 udp \d+) \S+ \d+", rf"\1 {address[0]} {address[1]}", sdp)
-
-
-def without_candidates(sdp: str) -> str:
-    return "".join(line for line in sdp.splitlines(True) if not line.startswith("a=candidate"))
 
 
 async def feed(peer: Peer, wanted: asyncio.Event) -> None:
@@ -86,43 +84,50 @@ async def watch(track: MediaStreamTrack, gaps_s: list[float]) -> None:
         last_s = loop.time()
 
 
+@asynccontextmanager
+async def connected(
+    near: Address, far: Address, wanted: asyncio.Event
+) -> AsyncIterator[tuple[RTCPeerConnection, Peer]]:
+    """A client with a microphone and a peer of ours that only meet through the relay."""
+    client = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    try:
+        client.addTrack(Tone())
+        client.addTransceiver("video", direction="recvonly")
+        with host_addresses(("127.0.0.1",)):
+            await client.setLocalDescription(await client.createOffer())
+        peer = await Peer.answer(
+            through(client.localDescription.sdp, far),
+            settings=RtcSettings(host_addresses=("127.0.0.1",)),
+            want_mic=True,
+            on_keyframe=lambda codec: wanted.set(),
+        )
+        try:
+            answer = RTCSessionDescription(sdp=through(peer.answer_sdp, near), type="answer")
+            await client.setRemoteDescription(answer)
+            async with asyncio.timeout(20):
+                await peer.wait_connected()
+            yield client, peer
+        finally:
+            await peer.close()
+    finally:
+        await client.close()
+
+
 @pytest.mark.parametrize(
     "weather",
     [Weather(), Weather(loss=0.02), Weather(loss=0.05), Weather(delay_ms=10, jitter_ms=50)],
     ids=["clean", "2 %", "5 %", "jitter"],
 )
 async def test_bad_weather_neither_stalls_nor_piles_up_delay(weather: Weather) -> None:
-    client = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-    client.addTrack(Tone())
-    client.addTransceiver("video", direction="recvonly")
-    with host_addresses(("127.0.0.1",)):
-        await client.setLocalDescription(await client.createOffer())
-    wanted = asyncio.Event()
-    peer = await Peer.answer(
-        without_candidates(client.localDescription.sdp),
-        settings=RtcSettings(host_addresses=("127.0.0.1",)),
-        want_mic=True,
-        on_keyframe=lambda codec: wanted.set(),
-    )
-    port = int(re.search(r"a=candidate:\S+ 1 udp \d+ \S+ (\d+)", peer.answer_sdp).group(1))  # type: ignore[union-attr]
-    tasks: list[asyncio.Task[None]] = []
-    gaps_s: list[float] = []
-    try:
-        async with relay(("127.0.0.1", port), weather) as address, asyncio.timeout(40):
-            await client.setRemoteDescription(
-                RTCSessionDescription(sdp=through(peer.answer_sdp, address), type="answer")
-            )
-            await peer.wait_connected()
-            video = client.getTransceivers()[1].receiver.track
-            tasks = [asyncio.create_task(feed(peer, wanted)),
-                     asyncio.create_task(watch(video, gaps_s))]  # fmt: skip
-            heard, levels = await listen(peer, SECONDS)
-    finally:
+    wanted, gaps_s = asyncio.Event(), list[float]()
+    async with relay(weather) as (near, far), connected(near, far, wanted) as (client, peer):
+        video = client.getTransceivers()[1].receiver.track
+        tasks = [asyncio.create_task(feed(peer, wanted)),
+                 asyncio.create_task(watch(video, gaps_s))]  # fmt: skip
+        heard, levels = await listen(peer, SECONDS)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await peer.close()
-        await client.close()
     settled = heard[int(1.5 * 48_000) :]
     loud = np.abs(settled[: len(settled) // 480 * 480]).reshape(-1, 480).max(1) > 0.01
     silences = np.diff(np.flatnonzero(np.concatenate([[True], loud, [True]]))) - 1

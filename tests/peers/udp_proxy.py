@@ -7,6 +7,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import cast
 
 Address = tuple[str, int]
 
@@ -21,16 +22,17 @@ class Weather:
 
 
 class _Side(asyncio.DatagramProtocol):
-    """One socket of the relay; what comes in here leaves by the other one."""
+    """One socket of the relay; what comes in here leaves by the other one, to whoever called
+    there first."""
 
-    def __init__(self, weather: Weather, rng: random.Random, peer: Address | None) -> None:
-        self.weather, self.rng, self.peer = weather, rng, peer
+    def __init__(self, weather: Weather, rng: random.Random) -> None:
+        self.weather, self.rng = weather, rng
+        self.peer: Address | None = None
         self.other: _Side | None = None
         self.transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self.transport = transport
+        self.transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
         if self.peer is None:
@@ -48,17 +50,18 @@ class _Side(asyncio.DatagramProtocol):
 
 
 @asynccontextmanager
-async def relay(to: Address, weather: Weather, seed: int = 1) -> AsyncIterator[Address]:
-    """The address at which a relay to `to` listens."""
+async def relay(weather: Weather, seed: int = 1) -> AsyncIterator[tuple[Address, Address]]:
+    """Two addresses, one for each party to talk to."""
     loop, rng = asyncio.get_running_loop(), random.Random(seed)
-    near, far = _Side(weather, rng, None), _Side(weather, rng, to)
-    near.other, far.other = far, near
-    for side in (near, far):
-        await loop.create_datagram_endpoint(lambda side=side: side, local_addr=("127.0.0.1", 0))
-    assert near.transport
-    assert far.transport
+    sides = _Side(weather, rng), _Side(weather, rng)
+    sides[0].other, sides[1].other = sides[1], sides[0]
+    transports = [
+        (await loop.create_datagram_endpoint(lambda s=side: s, local_addr=("127.0.0.1", 0)))[0]
+        for side in sides
+    ]
     try:
-        yield near.transport.get_extra_info("sockname")
+        near, far = (transport.get_extra_info("sockname") for transport in transports)
+        yield near, far
     finally:
-        near.transport.close()
-        far.transport.close()
+        for transport in transports:
+            transport.close()

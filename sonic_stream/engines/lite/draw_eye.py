@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from sonic_stream.engines.lite.eyes import POINTS, Eye
 from sonic_stream.engines.lite.fields import Patch
@@ -48,7 +50,7 @@ def _nodes(eye: Eye, shift: FloatArray) -> _Nodes:
     return _Nodes(x, y - upper, lower - y, np.maximum(lower - upper, 0))
 
 
-def _upsampled(patch: Patch, *grids: FloatLike) -> list[FloatArray]:
+def _upsampled(patch: Patch, *grids: npt.NDArray[Any]) -> list[FloatArray]:
     """Node grids at full resolution, each [height, width]."""
     stacked = np.dstack(grids).astype(np.float32)
     full = cv2.resize(stacked, (patch.width, patch.height), interpolation=cv2.INTER_LINEAR)
@@ -129,7 +131,7 @@ def _toned_lid(eye: Eye, lid: FloatArray, grids: list[FloatArray]) -> ByteArray:
     share = (index - left)[..., None]
 
     def along(profile: FloatArray) -> FloatArray:
-        return profile[left] * (1 - share) + profile[left + 1] * share
+        return np.asarray(profile[left] * (1 - share) + profile[left + 1] * share)
 
     down = down[..., None]
     bulge = 0.97 + 0.07 * np.sin(np.pi * down) - 0.05 * down
@@ -138,4 +140,4 @@ def _toned_lid(eye: Eye, lid: FloatArray, grids: list[FloatArray]) -> ByteArray:
     drawn = lid * (1 - amount) + skin * amount
     dark = lash[..., None] * 0.80 * np.minimum(toned[..., None] * 1.2, 1)
     drawn = drawn * (1 - dark) + along(eye.lashes) * dark
-    return np.clip(drawn, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(drawn, 0, 255), np.uint8)

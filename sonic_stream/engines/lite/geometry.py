@@ -9,6 +9,7 @@ Landmark numbers are MediaPipe's.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from sonic_stream.media import ByteArray, FloatArray
 
-FloatLike = npt.NDArray[np.floating]
+FloatLike = npt.NDArray[np.floating[Any]]
 
 OUTER_UPPER = [61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291]
 OUTER_LOWER = [61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291]
@@ -42,7 +43,7 @@ def smoothstep(
     return np.asarray(t * t * (3 - 2 * t))
 
 
-def gaussian_smooth(values: npt.NDArray[np.floating], sigma: float) -> npt.NDArray[np.float64]:
+def gaussian_smooth(values: npt.NDArray[np.floating[Any]], sigma: float) -> npt.NDArray[np.float64]:
     """Gaussian filter along the first axis, edges held."""
     radius = max(int(3 * sigma), 1)
     kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)

@@ -113,7 +113,9 @@ def _on_backdrop(rgba: ByteArray) -> ByteArray:
     glow = np.exp(-(((x - 0.5) / 0.55) ** 2) - ((y - 0.36) / 0.5) ** 2)[..., None]
     wall = np.array([150, 163, 178]) + glow * np.array([74, 68, 60])
     wall += np.random.default_rng(0).normal(0, 0.8, wall.shape)  # against banding
-    return np.round(np.clip(rgba[..., :3] * alpha + wall * (1 - alpha), 0, 255)).astype(np.uint8)
+    return np.asarray(
+        np.round(np.clip(rgba[..., :3] * alpha + wall * (1 - alpha), 0, 255)), np.uint8
+    )
 
 
 def _enlarge(picture: ByteArray, factor: int) -> ByteArray:
