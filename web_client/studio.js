@@ -25,7 +25,8 @@ let welcome = {};
 let connection = null;
 /** @type {MediaStream | null} */
 let microphone = null;
-/** @type {"connecting" | "ready" | "live" | "reconnecting" | "error"} */
+/** @typedef {"connecting" | "ready" | "live" | "reconnecting" | "error"} State */
+/** @type {State} */
 let state = "connecting";
 
 const signalling = new Signalling(hello, receive, (open) => {
@@ -84,7 +85,7 @@ function failed(data) {
   say(key ? words[key] : data.message, true);
 }
 
-/** @param {typeof state} next */
+/** @param {State} next */
 function setState(next) {
   state = next;
   document.body.dataset.state = next;
