@@ -53,39 +53,39 @@ async def body_of(request: Request, limit: int) -> bytes:
 
 
 @router.get("/", include_in_schema=False)
-def studio() -> FileResponse:
+async def studio() -> FileResponse:
     return FileResponse(PAGES / "index.html")
 
 
 @router.get("/obs", include_in_schema=False)
-def obs() -> FileResponse:
+async def obs() -> FileResponse:
     return FileResponse(PAGES / "obs.html")
 
 
 @router.get("/healthz")
-def healthz() -> PlainTextResponse:
+async def healthz() -> PlainTextResponse:
     return PlainTextResponse("ok\n")
 
 
 @router.get("/readyz")
-def readyz(server: Parts) -> PlainTextResponse:
+async def readyz(server: Parts) -> PlainTextResponse:
     if server.ready:
         return PlainTextResponse("ready\n")
     return PlainTextResponse("not ready: starting, full or draining\n", status_code=503)
 
 
 @router.get("/metrics")
-def metrics(server: Parts) -> PlainTextResponse:
+async def metrics(server: Parts) -> PlainTextResponse:
     return PlainTextResponse(server.metrics.exposition())
 
 
 @router.get("/api/portraits")
-def list_portraits(server: Parts) -> list[dict[str, Any]]:
+async def list_portraits(server: Parts) -> list[dict[str, Any]]:
     return server.portraits.listing()
 
 
 @router.get("/api/portraits/{ident}/thumbnail")
-def thumbnail(ident: str, server: Parts) -> FileResponse:
+async def thumbnail(ident: str, server: Parts) -> FileResponse:
     return FileResponse(server.portraits.get(ident).thumbnail, media_type="image/png")
 
 
@@ -106,7 +106,7 @@ async def add_file(request: Request, server: Parts, name: Name = "sound") -> dic
 
 
 @router.get("/api/sessions")
-def list_sessions(server: Parts) -> list[dict[str, object]]:
+async def list_sessions(server: Parts) -> list[dict[str, object]]:
     return server.sessions.listing()
 
 

@@ -126,6 +126,7 @@ class Leveller:
 
     def __init__(self) -> None:
         self._rms = 0.0
+        self._gain = 0.0
 
     def apply(self, samples: FloatArray) -> FloatArray:
         if len(samples) == 0:
@@ -136,7 +137,10 @@ class Leveller:
             self._rms = rms if self._rms == 0.0 else 0.8 * self._rms + 0.2 * rms
         gain = LEVEL_RMS / self._rms if self._rms else 1.0
         gain = min(gain, LIMIT / max(float(np.abs(samples).max()), 1e-6), 4.0)
-        return np.asarray(samples * gain, np.float32)
+        start = min(self._gain or gain, gain * 2)  # from piece to piece without a step
+        self._gain = gain
+        shaped = samples * np.linspace(start, gain, len(samples))
+        return np.asarray(np.clip(shaped, -LIMIT, LIMIT), np.float32)
 
 
 def _choose(text: str, voice: str | None) -> EspeakVoice:

@@ -19,7 +19,7 @@ STILL = 0.02  # below this a channel in silence is nothing at all
 
 def lips(channels: FloatArray, dynamic_scale: float) -> tuple[FloatArray, float]:
     """Channels [10] -> coefficients [17] and the tongue's height 0..1."""
-    gate = float(np.clip((channels[CHANNEL["speech"]] - 0.12) / 0.3, 0, 1))
+    gate = float(np.clip((channels[CHANNEL["speech"]] - 0.3) / 0.25, 0, 1))
     value = {name: float(channels[i]) * gate for name, i in CHANNEL.items()}
     out = no_coefficients()
     # Networks hedge: stretched so that a likely closure is a full one.
