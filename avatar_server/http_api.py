@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +23,13 @@ CONTENT_POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob: mediastream:; "
     "connect-src 'self' ws: wss:; frame-ancestors 'self'"
 )
+BODY_TIMEOUT_S = 120.0
 Name = Annotated[str, Query(max_length=200)]
+
+
+class TooSlow(AvatarError):
+    code = "too_slow"
+    status = 408
 
 
 class TooLarge(AvatarError):
@@ -40,15 +47,20 @@ router = APIRouter()
 
 
 async def body_of(request: Request, limit: int) -> bytes:
-    """The request's body. Raises `TooLarge` as soon as it is known to exceed `limit` bytes."""
+    """The request's body. Raises `TooLarge` as soon as it is known to exceed `limit` bytes, and
+    `TooSlow`."""
     declared = request.headers.get("content-length", "0")
     if declared.isdigit() and int(declared) > limit:
         raise TooLarge(f"at most {limit // 1000} kB are accepted here")
     data = bytearray()
-    async for piece in request.stream():
-        data += piece
-        if len(data) > limit:
-            raise TooLarge(f"at most {limit // 1000} kB are accepted here")
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            async for piece in request.stream():
+                data += piece
+                if len(data) > limit:
+                    raise TooLarge(f"at most {limit // 1000} kB are accepted here")
+    except TimeoutError as error:
+        raise TooSlow(f"the body did not arrive within {BODY_TIMEOUT_S:g} s") from error
     return bytes(data)
 
 
