@@ -27,7 +27,9 @@ def create_app(config: Config) -> FastAPI:
         finally:
             await server.close()
 
-    app = FastAPI(title="avatar-server", version=__version__, lifespan=lifespan, redoc_url=None)
+    app = FastAPI(
+        title="avatar-server", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None
+    )
     http_api.install(app)
     app.add_middleware(Guard, settings=config.server, content_policy=http_api.CONTENT_POLICY)
 

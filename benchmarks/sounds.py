@@ -9,8 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 
-def beeps(seconds: float, rate_hz: int = 48_000, period_s: float = 1.0) -> npt.NDArray[np.float64]:
-    """A 60 ms beep of 1 kHz each period, starting after half of one; silence between."""
+def beeps(
+    seconds: float, rate_hz: int = 48_000, period_s: float = 1.013
+) -> npt.NDArray[np.float64]:
+    """A 60 ms beep of 1 kHz each period, starting after half of one; silence between. The period
+    is no multiple of a frame, so that beeps begin anywhere within a picture's 40 ms."""
     time = np.arange(int(seconds * rate_hz)) / rate_hz
     phase = (time + period_s / 2) % period_s
     return np.where(phase < 0.06, 0.5 * np.sin(2 * np.pi * 1000 * time), 0.0)

@@ -96,6 +96,22 @@ async def test_settings_are_kept_and_told(testcard_server: RealServer) -> None:
         }
 
 
+async def test_portraits_change_without_a_new_offer(testcard_server: RealServer) -> None:
+    async with studio(testcard_server.url) as (client, welcome), viewer() as (peer, offer):
+        await client.send("offer", sdp=offer)
+        await accept(peer, (await client.expect("answer"))["sdp"])
+        video = peer.getTransceivers()[1].receiver.track
+        before = (await asyncio.wait_for(video.recv(), 10)).to_ndarray(format="rgb24")
+        for portrait in welcome["portraits"][1:]:
+            await client.send("portrait", id=portrait["id"])
+            await client.expect("state", portrait=portrait["id"])
+            assert await asyncio.to_thread(testcard_server.get, portrait["thumbnail"])
+        for _ in range(25):
+            after = (await asyncio.wait_for(video.recv(), 10)).to_ndarray(format="rgb24")
+        body = np.s_[64:160]  # below the number, above the moving hand
+        assert np.abs(after[body].astype(int) - before[body]).mean() > 3
+
+
 async def test_the_server_says_when_it_is_full_and_frees_vanished_places(
     small_server: RealServer,
 ) -> None:
