@@ -5,6 +5,9 @@
 * Host candidates can be restricted; stock aioice always leaves out loopback.
 * Datagrams that are empty, or that are no STUN and come from an address that passed no ICE
   check, are dropped; stock aiortc ends the connection on an empty one.
+* A browser's hidden candidate (mDNS) is resolved in a moment or not at all; stock aioice holds
+  up every answer for a second where nobody answers. Without it the browser's own checks still
+  reach our candidates.
 """
 
 from __future__ import annotations
@@ -16,8 +19,10 @@ from contextvars import ContextVar
 from typing import Any, Protocol
 
 import aioice.ice
+import aioice.mdns
 from aiortc import RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
 
+MDNS_TIMEOUT_S = 0.1
 RECEIVE_BUFFER = "_RTCRtpReceiver__jitter_buffer"
 
 _addresses: ContextVar[tuple[str, ...]] = ContextVar("host_addresses", default=())
@@ -97,6 +102,17 @@ def _patch_datagrams() -> None:
     aioice.ice.StunProtocol.datagram_received = guarded
 
 
+def _patch_mdns() -> None:
+    stock = aioice.mdns.MDnsProtocol.resolve
+
+    @functools.wraps(stock)
+    async def impatient(self: Any, hostname: str, timeout: float | None = None) -> str | None:
+        resolved: str | None = await stock(self, hostname, timeout=MDNS_TIMEOUT_S)
+        return resolved
+
+    aioice.mdns.MDnsProtocol.resolve = impatient
+
+
 def _passed_check(connection: aioice.ice.Connection, addr: tuple[str, int]) -> bool:
     nominated = connection._nominated.values()
     if any(pair.remote_addr == addr for pair in nominated):
@@ -107,3 +123,4 @@ def _passed_check(connection: aioice.ice.Connection, addr: tuple[str, int]) -> b
 
 _patch_host_addresses()
 _patch_datagrams()
+_patch_mdns()

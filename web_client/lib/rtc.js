@@ -1,23 +1,26 @@
 // The peer connection: picture and voice in, the microphone out when there is one.
 
-const GATHER_MS = 1500;
+// Host candidates come within milliseconds of one another, those of servers take a round trip.
+const QUIET_MS = 100;
+const QUIET_WITH_SERVERS_MS = 1000;
+const GATHER_MS = 2000;
 
 /**
- * An offer with all candidates in it.
+ * An offer with its candidates in it: all of them, or those that came before a pause.
  * @param {RTCPeerConnection} peer
  */
 export async function completeOffer(peer) {
-  await peer.setLocalDescription(await peer.createOffer());
-  await new Promise((resolve) => {
-    if (peer.iceGatheringState === "complete") return resolve(undefined);
-    const timer = setTimeout(resolve, GATHER_MS);
-    peer.addEventListener("icegatheringstatechange", () => {
-      if (peer.iceGatheringState === "complete") {
-        clearTimeout(timer);
-        resolve(undefined);
-      }
+  const servers = peer.getConfiguration().iceServers ?? [];
+  const quietMs = servers.length ? QUIET_WITH_SERVERS_MS : QUIET_MS;
+  const gathered = new Promise((resolve) => {
+    let timer = setTimeout(resolve, GATHER_MS);
+    peer.addEventListener("icecandidate", ({ candidate }) => {
+      clearTimeout(timer);
+      timer = setTimeout(resolve, candidate ? quietMs : 0);
     });
   });
+  await peer.setLocalDescription(await peer.createOffer());
+  await gathered;
   return /** @type {RTCSessionDescription} */ (peer.localDescription).sdp;
 }
 
