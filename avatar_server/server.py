@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,6 @@ from avatar_server.sessions import Sessions
 from avatar_server.sources.speech import EspeakSpeech
 from avatar_server.worker.pool import StreamRequest, WorkerPool
 from sonic_stream.engine import StreamOptions
-
-log = logging.getLogger(__name__)
 
 
 class Server:
@@ -42,22 +39,17 @@ class Server:
             config.limits.sessions, self._open_session, self.clock, self.metrics
         )
         self._default: PreparedPortrait | None = None
-        self._background: asyncio.Task[None] | None = None
 
     @property
     def ready(self) -> bool:
         return self._default is not None and self.sessions.accepting
 
     async def start(self) -> None:
-        """Raises `AvatarError` when the default avatar or the engine cannot be made ready."""
+        """Raises `AvatarError` when an avatar or the engine cannot be made ready."""
         self._default = await self.portraits.prepare_default()
-        await self.pool.start()
-        self._background = asyncio.create_task(self._prepare_rest())
+        await asyncio.gather(self.pool.start(), self.portraits.prepare_rest())
 
     async def close(self) -> None:
-        if self._background is not None:
-            self._background.cancel()
-            await asyncio.gather(self._background, return_exceptions=True)
         await self.sessions.close()
         await self.pool.close()
         await self.speech.close()
@@ -105,9 +97,3 @@ class Server:
             ),
         )
         return Session(options, worker, self.clock, self.metrics)
-
-    async def _prepare_rest(self) -> None:
-        try:
-            await self.portraits.prepare_rest()
-        except AvatarError as error:
-            log.warning("a packaged avatar could not be prepared: %s", error)
