@@ -37,6 +37,9 @@ class Sessions:
         self._live: dict[str, tuple[Session, asyncio.Task[None], float]] = {}
         self._opening = 0
         self._draining = False
+        metrics.viewers.set_function(
+            lambda: sum(len(session.viewers) for session, _, _ in self._live.values())
+        )
 
     @property
     def accepting(self) -> bool:

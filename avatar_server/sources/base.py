@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Protocol
 
 import numpy as np
@@ -39,18 +40,31 @@ class Source(Protocol):
 
 
 class SampleQueue:
-    """Samples from a producer, in any pieces, read in exact ones."""
+    """Samples from a producer, in any pieces, read in exact ones.
 
-    def __init__(self) -> None:
+    A producer that waits for `room` after each piece stays at most one piece above `limit_s`.
+    """
+
+    def __init__(self, limit_s: float) -> None:
         self._samples: FloatArray = np.zeros(0, np.float32)
+        self._limit = limit_s * RATE_HZ
+        self._has_room = asyncio.Event()
+        self._has_room.set()
 
     def __len__(self) -> int:
         return len(self._samples)
 
     def put(self, samples: FloatArray) -> None:
         self._samples = np.concatenate([self._samples, samples])
+        if len(self) >= self._limit:
+            self._has_room.clear()
+
+    async def room(self) -> None:
+        await self._has_room.wait()
 
     def take(self, n: int) -> FloatArray:
         """`n` samples, padded with silence."""
         out, self._samples = self._samples[:n], self._samples[n:]
+        if len(self) < self._limit:
+            self._has_room.set()
         return out if len(out) == n else np.concatenate([out, np.zeros(n - len(out), np.float32)])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from avatar_server.sources.base import RATE_HZ, SampleQueue, SourceError
+from avatar_server.sources.base import SampleQueue, SourceError
 from sonic_stream.media import FloatArray
 
 PROBE_TIMEOUT_S = 30.0
@@ -68,9 +68,7 @@ class FileSource:
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
-        self._queue = SampleQueue()
-        self._room = asyncio.Event()
-        self._room.set()
+        self._queue = SampleQueue(BUFFER_S)
         self._ended = False
         self._reader = asyncio.create_task(self._fill())
 
@@ -79,10 +77,7 @@ class FileSource:
         return cls(await _start("pcm", path))
 
     def read(self, n: int) -> FloatArray:
-        samples = self._queue.take(n)
-        if len(self._queue) < BUFFER_S * RATE_HZ:
-            self._room.set()
-        return samples
+        return self._queue.take(n)
 
     @property
     def finished(self) -> bool:
@@ -104,7 +99,5 @@ class FileSource:
             rest = data[whole:]
             samples = np.frombuffer(data[:whole], "<f4")
             self._queue.put(np.clip(np.nan_to_num(samples), -1.0, 1.0))
-            if len(self._queue) >= BUFFER_S * RATE_HZ:
-                self._room.clear()
-                await self._room.wait()
+            await self._queue.room()
         self._ended = True

@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from avatar_server.errors import AvatarError
-from avatar_server.sources.base import RATE_HZ, SampleQueue
+from avatar_server.sources.base import SampleQueue
 from avatar_server.sources.speech.base import TextToSpeech
 from sonic_stream.media import FloatArray
 
@@ -21,16 +21,12 @@ class SpeechSource:
     kind = "tts"
 
     def __init__(self, engine: TextToSpeech, text: str, voice: str | None) -> None:
-        self._queue = SampleQueue()
-        self._room = asyncio.Event()
+        self._queue = SampleQueue(BUFFER_S)
         self._ended = False
         self._maker = asyncio.create_task(self._make(engine, text, voice))
 
     def read(self, n: int) -> FloatArray:
-        samples = self._queue.take(n)
-        if len(self._queue) < BUFFER_S * RATE_HZ:
-            self._room.set()
-        return samples
+        return self._queue.take(n)
 
     @property
     def finished(self) -> bool:
@@ -46,9 +42,7 @@ class SpeechSource:
         try:
             async for samples in engine.synthesize(text, voice):
                 self._queue.put(samples)
-                while len(self._queue) >= BUFFER_S * RATE_HZ:
-                    self._room.clear()
-                    await self._room.wait()
+                await self._queue.room()
         except AvatarError as error:
             log.warning("speech ended early: %s", error)
         finally:
