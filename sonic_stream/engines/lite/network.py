@@ -22,6 +22,7 @@ CHANNELS = (
 CHANNEL = {name: i for i, name in enumerate(CHANNELS)}
 LOOK_AHEAD_SAMPLES = 1280  # 80 ms at 16 kHz
 FRAME_SAMPLES = 640
+SETTLING_SAMPLES = 16000
 OUTPUT_SAMPLES = 320  # one network output
 KERNEL_1, KERNEL_2 = 4, 3
 TENSORS = (
@@ -60,6 +61,7 @@ class MotionNet:
         self._conv_2 = weights["c2.weight"].transpose(0, 2, 1).reshape(-1, KERNEL_2 * channels)
         self._w = weights
         self._channels = channels
+        self._rest = self._settled()
 
     @classmethod
     def load(cls, path: Path = WEIGHTS) -> MotionNet:
@@ -73,11 +75,19 @@ class MotionNet:
             raise ValueError(f"no usable weights in {path}: {error}") from error
 
     def init_state(self) -> NetworkState:
-        return NetworkState(
+        """As after a long silence, so that a stream's first instant opens no mouth."""
+        return self._rest.clone()
+
+    def _settled(self) -> NetworkState:
+        state = NetworkState(
             np.zeros((KERNEL_1 - 2, ROW), np.float32),
             np.zeros((KERNEL_2 - 1, self._channels), np.float32),
             np.zeros(self._w["g.weight_hh_l0"].shape[1], np.float32),
         )
+        silence = Features().push(np.zeros(SETTLING_SAMPLES, np.float32))
+        for start in range(0, len(silence) - 1, 2):
+            self.step(state, silence[start : start + 2])
+        return state
 
     def step(self, state: NetworkState, rows: FloatArray) -> FloatArray:
         """Feature rows [2, 42] -> channels [10], each 0..1; updates `state`."""

@@ -14,6 +14,7 @@ from sonic_stream.engines.lite.features import Features  # noqa: E402
 from sonic_stream.engines.lite.network import (  # noqa: E402
     CHANNELS,
     FRAME_SAMPLES,
+    SETTLING_SAMPLES,
     AudioToMotion,
     MotionNet,
 )
@@ -42,7 +43,10 @@ def test_the_network_agrees(tmp_path: Path) -> None:
     net = MotionNet.load(tmp_path / "net.safetensors")
     rows = Features().push(SAMPLES)
     with torch.no_grad():
-        expected = torch.sigmoid(model(torch.from_numpy(rows)[None])[0])[0].numpy()
+        # The engine starts as after a second of silence.
+        silence = Features().push(np.zeros(SETTLING_SAMPLES, np.float32))
+        heard = torch.from_numpy(np.concatenate([silence, rows]))
+        expected = torch.sigmoid(model(heard[None])[0])[0, len(silence) // 2 :].numpy()
     state = net.init_state()
     said = np.stack([net.step(state, rows[i : i + 2]) for i in range(0, len(rows), 2)])
     assert said.shape == expected.shape == (len(rows) // 2, len(CHANNELS))
