@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 extras=tts,portraits
 if [ "$purpose" = test ]; then
-    extras=$extras,train,dev
+    extras=$extras,sonic,train,dev
 fi
 "$python" -m pip install --quiet --upgrade pip
 # The server is useful without them, so `make run` goes on when an extra has no wheel here.

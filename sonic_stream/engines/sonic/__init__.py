@@ -1,1 +1,1 @@
-"""The Sonic diffusion engine: official checkpoint files, offline and live. Needs the extra `sonic`."""
+"""The Sonic diffusion engine: official checkpoint files, offline and live. Extra: `sonic`."""

@@ -108,4 +108,3 @@ def split(x: Tensor, heads: int) -> Tensor:
 def join(x: Tensor) -> Tensor:
     """[B, heads, N, C / heads] -> [B, N, C]"""
     return x.transpose(1, 2).flatten(2)
-

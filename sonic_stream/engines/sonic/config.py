@@ -1,4 +1,4 @@
-"""PURE. Sizes of every part of the model: the official ones, and reduced ones for tests on a CPU."""
+"""PURE. Sizes of every part of the model: the official ones, and reduced ones for tests."""
 
 from __future__ import annotations
 

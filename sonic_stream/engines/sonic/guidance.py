@@ -1,0 +1,93 @@
+"""Classifier-free guidance: nothing; the portrait; the portrait and the voice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sonic_stream.engines.sonic.config import LATENT_FPS
+from sonic_stream.engines.sonic.unet import Conditions
+
+Denoiser = Callable[[Tensor, Tensor, Conditions], Tensor]
+BRANCHES = 3
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """v = v0 + appearance * (v1 - v0) + audio * (v2 - v1)."""
+
+    appearance: float = 2.0
+    audio: float = 7.5
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a portrait gives the UNet: clip [1, X], unscaled latents [4, h, w], masks by tokens,
+    and the tokens of silence [32, X]."""
+
+    clip: Tensor
+    latents: Tensor
+    masks: dict[int, Tensor]
+    silence: Tensor
+
+
+def added_ids(buckets: Tensor, dynamic_scale: float) -> Tensor:
+    """Motion buckets [F, 2] -> ids [1, 3] of a window: fps and the buckets' means."""
+    means = (buckets * dynamic_scale).mean(dim=0)
+    return torch.cat([means.new_tensor([LATENT_FPS]), means])[None]
+
+
+def branch_conditions(identity: Identity, audio: Tensor, ids: Tensor) -> Conditions:
+    """The three branches as one batch; audio [F, 32, X], ids [1, 3]."""
+    frames = len(audio)
+    clip = identity.clip.expand(frames, 1, -1)
+    portrait = identity.latents.expand(frames, -1, -1, -1)
+    silence = identity.silence.expand(frames, -1, -1)
+    return Conditions(
+        clip=torch.stack([torch.zeros_like(clip), clip, clip]),
+        audio=torch.stack([silence, silence, audio]),
+        added_ids=ids.expand(BRANCHES, -1),
+        masks=identity.masks,
+        portrait=torch.stack([torch.zeros_like(portrait), portrait, portrait]),
+    )
+
+
+def one_branch(conditions: Conditions, branch: int) -> Conditions:
+    pick = slice(branch, branch + 1)
+    return Conditions(
+        clip=conditions.clip[pick],
+        audio=conditions.audio[pick],
+        added_ids=conditions.added_ids[pick],
+        masks=conditions.masks,
+        portrait=conditions.portrait[pick],
+    )
+
+
+def combine(branches: Tensor, guidance: Guidance) -> Tensor:
+    """Predictions [3, F, 4, h, w] -> the guided one [F, 4, h, w]."""
+    nothing, seen, heard = branches
+    return nothing + guidance.appearance * (seen - nothing) + guidance.audio * (heard - seen)
+
+
+def guided(
+    unet: Denoiser,
+    latents: Tensor,
+    timestep: Tensor,
+    conditions: Conditions,
+    guidance: Guidance,
+    *,
+    together: bool = True,
+) -> Tensor:
+    """Scaled latents [F, 4, h, w], timestep [] -> v [F, 4, h, w]. One branch after the other
+    (`together=False`) needs a third of the activations' memory."""
+    if together:
+        batch = latents.expand(BRANCHES, *latents.shape)
+        return combine(unet(batch, timestep.expand(BRANCHES), conditions), guidance)
+    made = [
+        unet(latents[None], timestep.expand(1), one_branch(conditions, branch))[0]
+        for branch in range(BRANCHES)
+    ]
+    return combine(torch.stack(made), guidance)
