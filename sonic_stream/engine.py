@@ -119,6 +119,7 @@ class Engine(Protocol):
 
 ENGINES = {
     "lite": "sonic_stream.engines.lite.engine:LiteEngine",
+    "sonic": "sonic_stream.engines.sonic.engine:SonicEngine",
     "testcard": "sonic_stream.engines.testcard:TestcardEngine",
 }
 

@@ -31,7 +31,7 @@ class TestContract(EngineContract):
 
 
 def test_unknown_engines_are_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="lite, testcard"):
+    with pytest.raises(ValueError, match="lite, sonic, testcard"):
         load_engine("nothing")
     with pytest.raises(ValueError, match="no engine"):
         load_engine("sonic_stream.media:Nothing")
