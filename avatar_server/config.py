@@ -29,10 +29,14 @@ class ServerSection(Section):
 
 
 class EngineSection(Section):
-    name: str = "lite"
+    name: str = "lite"  # "auto": sonic where it can run, else lite
     size_px: Annotated[int, Field(ge=128, le=2048, multiple_of=16)] = 512
     portrait: str = ""  # a packaged avatar's id; empty: the first of the catalogue
     expand_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.18
+    # Loading and compiling a large engine takes minutes.
+    start_timeout_s: Annotated[float, Field(ge=1.0, le=3600.0)] = 60.0
+    # The engine's own settings; with "auto" they are sonic's.
+    settings: dict[str, bool | int | float | str] = {}
 
 
 class MediaSection(Section):

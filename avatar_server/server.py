@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import Any
 
 from avatar_server.clock import Clock, MonotonicClock
 from avatar_server.config import Config
-from avatar_server.errors import AvatarError
+from avatar_server.errors import AvatarError, WorkerFailed
 from avatar_server.files import Files
 from avatar_server.metrics import Metrics
 from avatar_server.portraits import Portraits, PreparedPortrait
@@ -16,8 +17,12 @@ from avatar_server.rtc.peer import RtcSettings
 from avatar_server.session import Session, SessionOptions
 from avatar_server.sessions import Sessions
 from avatar_server.sources.speech import EspeakSpeech
-from avatar_server.worker.pool import StreamRequest, WorkerPool
+from avatar_server.worker.pool import EngineRequest, StreamRequest, WorkerPool
 from sonic_stream.engine import StreamOptions
+
+log = logging.getLogger(__name__)
+
+AUTO, LARGE, FALLBACK = "auto", "sonic", "lite"
 
 
 class Server:
@@ -27,18 +32,40 @@ class Server:
         self.config = config
         self.clock = clock or MonotonicClock()
         self.metrics = Metrics()
-        self.portraits = Portraits(
-            config.engine, Path(config.paths.cache), config.limits.portraits_kept
-        )
         self.files = Files(config.limits.files_kept)
         self.speech = EspeakSpeech()
-        self.pool = WorkerPool(
-            engine=config.engine.name, size_px=config.engine.size_px, clock=self.clock
-        )
+        self.notices: list[dict[str, str]] = []
+        self._use(LARGE if config.engine.name == AUTO else config.engine.name)
         self.sessions = Sessions(
             config.limits.sessions, self._open_session, self.clock, self.metrics
         )
         self._default: PreparedPortrait | None = None
+
+    def _use(self, engine: str) -> None:
+        """Which engine draws, from now on."""
+        section = self.config.engine
+        fallback = section.name == AUTO and engine == FALLBACK
+        section = section.model_copy(
+            update={"name": engine} | ({"settings": {}} if fallback else {})
+        )
+        self.portraits = Portraits(
+            section, Path(self.config.paths.cache), self.config.limits.portraits_kept
+        )
+        request = EngineRequest(
+            section.name, section.size_px, section.settings, section.start_timeout_s
+        )
+        self.pool = WorkerPool(request, self.clock, limit=self.config.limits.sessions)
+
+    async def _choose(self) -> None:
+        """With "auto", whether the large engine runs here is found out by starting it."""
+        try:
+            await self.pool.start()
+        except WorkerFailed as error:
+            await self.pool.close()
+            message = f"The embedded engine is used: {error}"
+            log.warning("%s", message)
+            self.notices.append({"code": "engine", "message": message})
+            self._use(FALLBACK)
 
     @property
     def ready(self) -> bool:
@@ -46,6 +73,8 @@ class Server:
 
     async def start(self) -> None:
         """Raises `AvatarError` when an avatar or the engine cannot be made ready."""
+        if self.config.engine.name == AUTO:
+            await self._choose()
         self._default = await self.portraits.prepare_default()
         await asyncio.gather(self.pool.start(), self.portraits.prepare_rest())
 
@@ -69,7 +98,7 @@ class Server:
             "portraits": self.portraits.listing(),
             "voices": [{"id": v.id, "name": v.name, "language": v.language} for v in voices],
             "ice_servers": list(self.config.media.ice_servers),
-            "notices": [],
+            "notices": self.notices,
         }
 
     async def _open_session(self, ident: str, token: str) -> Session:
@@ -77,8 +106,6 @@ class Server:
             raise AvatarError("the server is still starting; try again in a moment", "starting")
         worker = await self.pool.open(
             StreamRequest(
-                engine=self.config.engine.name,
-                size_px=self.config.engine.size_px,
                 identity=self._default.identity,
                 options=StreamOptions(),
                 bitrate_bps=self.config.media.bitrate_bps,

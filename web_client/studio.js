@@ -55,6 +55,7 @@ async function enter(data) {
   sessionStorage.setItem("session", data.session);
   sessionStorage.setItem("resume", data.resume);
   hideMessage();
+  for (const notice of data.notices ?? []) say(notice.message);
   render();
   await connect();
 }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import socket
 import sys
 from collections import deque
-from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,21 @@ STREAM = 0  # a process hosts one stream of ours
 
 
 @dataclass(frozen=True, slots=True)
-class StreamRequest:
-    engine: str
+class EngineRequest:
+    """Which engine a worker loads, and how long that may take."""
+
+    name: str
     size_px: int
+    settings: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    start_timeout_s: float = START_TIMEOUT_S
+
+    def as_json(self) -> str:
+        fields = {"name": self.name, "size_px": self.size_px, "settings": dict(self.settings)}
+        return json.dumps(fields)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRequest:
     identity: Path
     options: StreamOptions
     bitrate_bps: int = 1_500_000
@@ -83,13 +96,13 @@ class WorkerProcess:
         self._received: deque[WireMessage] = deque()
 
     @classmethod
-    async def start(cls, engine: str, size_px: int) -> tuple[WorkerProcess, EngineSpec]:
+    async def start(cls, engine: EngineRequest) -> tuple[WorkerProcess, EngineSpec]:
         """Start a child and wait until its engine is loaded. Raises `WorkerFailed`."""
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "avatar_server.worker",
-                str(theirs.fileno()), engine, str(size_px),
+                str(theirs.fileno()), engine.as_json(),
                 pass_fds=(theirs.fileno(),),
                 stdin=asyncio.subprocess.DEVNULL,
                 env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
@@ -97,16 +110,17 @@ class WorkerProcess:
         reader, writer = await asyncio.open_connection(sock=ours)
         worker = cls(process, reader, writer)
         try:
-            async with asyncio.timeout(START_TIMEOUT_S):
+            async with asyncio.timeout(engine.start_timeout_s):
                 loaded = await worker.receive()
         except TimeoutError:
             loaded = None
         except asyncio.CancelledError:
             await worker.kill()
             raise
-        if loaded is None:
+        if loaded is None or loaded.kind == "failed":
             await worker.kill()
-            raise WorkerFailed(f"the worker for engine {engine!r} did not start; see its log above")
+            reason = loaded.fields["message"] if loaded else "its worker did not start; see the log"
+            raise WorkerFailed(f"engine {engine.name!r}: {reason}")
         return worker, spec_from(loaded.fields["spec"])
 
     async def receive(self) -> WireMessage | None:
@@ -142,13 +156,19 @@ class WorkerProcess:
 
 
 class WorkerPool:
-    """Keeps `spare` workers with a loaded engine, so that a session starts at once."""
+    """Keeps `spare` workers with a loaded engine, so that a session starts at once.
 
-    def __init__(self, *, engine: str, size_px: int, clock: Clock, spare: int = 1) -> None:
+    There are never more than `limit` processes: an engine may fill a card.
+    """
+
+    def __init__(
+        self, engine: EngineRequest, clock: Clock, *, spare: int = 1, limit: int = 1000
+    ) -> None:
         self._engine = engine
-        self._size_px = size_px
         self._clock = clock
         self._spare = spare
+        self._limit = limit
+        self._taken = 0
         self._warm: deque[asyncio.Task[tuple[WorkerProcess, EngineSpec]]] = deque()
         self._closed = False
 
@@ -165,13 +185,24 @@ class WorkerPool:
 
     async def take(self) -> tuple[WorkerProcess, EngineSpec]:
         """A loaded worker: a warm one if there is, else a fresh one."""
-        while self._warm:
-            task = self._warm.popleft()
-            self._refill()
-            worker, spec = await task
-            if worker.process.returncode is None:
-                return worker, spec
-        return await WorkerProcess.start(self._engine, self._size_px)
+        self._taken += 1
+        try:
+            while self._warm:
+                task = self._warm.popleft()
+                self._refill()
+                worker, spec = await task
+                if worker.process.returncode is None:
+                    return worker, spec
+            return await WorkerProcess.start(self._engine)
+        except BaseException:
+            self._taken -= 1
+            raise
+
+    async def give_back(self, worker: WorkerProcess) -> None:
+        """Every worker that was taken comes back once; it is ended, and its place is free."""
+        await worker.kill()
+        self._taken -= 1
+        self._refill()
 
     async def close(self) -> None:
         self._closed = True
@@ -183,8 +214,9 @@ class WorkerPool:
         self._warm.clear()
 
     def _refill(self) -> None:
-        while len(self._warm) < self._spare and not self._closed:
-            start = WorkerProcess.start(self._engine, self._size_px)
+        room = min(self._spare, self._limit - self._taken)
+        while len(self._warm) < room and not self._closed:
+            start = WorkerProcess.start(self._engine)
             self._warm.append(asyncio.create_task(start))
 
 
@@ -260,7 +292,7 @@ class WorkerStream:
     async def close(self) -> None:
         worker, self._worker = self._worker, None
         if worker is not None:
-            await worker.kill()
+            await self._pool.give_back(worker)
 
     async def _next_message(self) -> WireMessage | None:
         if self._worker is None:

@@ -202,14 +202,18 @@ def spec_from(fields: dict[str, Any]) -> EngineSpec:
     return EngineSpec(**(fields | {"fps": Fraction(*fields["fps"])}))
 
 
-def run(descriptor: int, engine_name: str, size_px: int) -> None:
+def run(descriptor: int, name: str, size_px: int, settings: dict[str, Any]) -> None:
     """The worker process's life. The server ends it by closing the connection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the server's affair
     cv2.setNumThreads(1)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     connection = socket.socket(fileno=descriptor)
-    engine = load_engine(engine_name, size_px=size_px)
-    engine.warm_up()
+    try:
+        engine = load_engine(name, size_px=size_px, **settings)
+        engine.warm_up()
+    except (ValueError, TypeError) as error:
+        connection.sendall(encode(WireMessage("failed", {"message": str(error)})))
+        return
     try:
         Worker(connection, engine).serve()
     except (BrokenPipeError, ConnectionResetError):

@@ -18,6 +18,7 @@ from avatar_server.clock import MonotonicClock
 from avatar_server.errors import WorkerFailed
 from avatar_server.worker.encoders import open_encoder
 from avatar_server.worker.pool import (
+    EngineRequest,
     StreamRequest,
     WorkerPool,
     WorkerRestarted,
@@ -109,9 +110,9 @@ def identity(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @asynccontextmanager
 async def running(identity: Path, spare: int = 1) -> AsyncIterator[tuple[WorkerPool, WorkerStream]]:
-    pool = WorkerPool(engine="testcard", size_px=128, clock=MonotonicClock(), spare=spare)
+    pool = WorkerPool(EngineRequest("testcard", 128), MonotonicClock(), spare=spare)
     await pool.start()
-    request = StreamRequest("testcard", 128, identity, StreamOptions())
+    request = StreamRequest(identity, StreamOptions())
     stream = await pool.open(request)
     try:
         yield pool, stream
@@ -219,7 +220,24 @@ async def test_a_worker_ends_with_its_server(identity: Path) -> None:
 
 
 async def test_an_engine_that_does_not_load_is_an_error() -> None:
-    pool = WorkerPool(engine="nothing", size_px=128, clock=MonotonicClock())
-    with pytest.raises(WorkerFailed, match="did not start"):
+    pool = WorkerPool(EngineRequest("nothing", 128), MonotonicClock())
+    with pytest.raises(WorkerFailed, match=r"no engine 'nothing' \(known: lite, sonic, testcard"):
         await pool.start()
+    await pool.close()
+
+
+async def test_a_setting_that_the_engine_does_not_know_is_an_error() -> None:
+    pool = WorkerPool(EngineRequest("lite", 128, {"steps": 4}), MonotonicClock())
+    with pytest.raises(WorkerFailed, match="steps"):
+        await pool.start()
+    await pool.close()
+
+
+async def test_there_are_never_more_workers_than_the_limit(identity: Path) -> None:
+    pool = WorkerPool(EngineRequest("testcard", 128), MonotonicClock(), spare=1, limit=1)
+    await pool.start()
+    stream = await pool.open(StreamRequest(identity, StreamOptions()))
+    assert not pool._warm  # the one place is taken
+    await stream.close()
+    assert len(pool._warm) == 1
     await pool.close()

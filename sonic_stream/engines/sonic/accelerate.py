@@ -54,9 +54,10 @@ class Placement:
 
 def place(module: nn.Module, placement: Placement) -> nn.Module:
     """On its device, in its precision; convolutions in channels-last order on a GPU."""
-    module = module.to(device=placement.device, dtype=placement.dtype).eval()
+    # Not the module's own `to`: diffusers wraps it to warn of what is done on purpose here.
+    module = nn.Module.to(module, device=placement.device, dtype=placement.dtype).eval()
     if placement.device.startswith("cuda"):
-        module = module.to(memory_format=torch.channels_last)
+        module = nn.Module.to(module, memory_format=torch.channels_last)
     return module.requires_grad_(False)
 
 
