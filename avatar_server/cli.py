@@ -1,4 +1,4 @@
-"""The command line: `avatar-server [--config FILE] [--host H] [--port P] …`."""
+"""The command line: `avatar-server [--config FILE] [--host H] [--port P] …` serves."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import uvicorn
 
 from avatar_server import __version__
 from avatar_server.app import create_app
+from avatar_server.commands import add_commands, run
 from avatar_server.config import Config, load
 from avatar_server.errors import AvatarError, ConfigError
 from avatar_server.protocol import MAX_MESSAGE_BYTES
@@ -57,8 +58,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--config", type=Path, help="a TOML file (see configs/)")
     parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (default 8080; 0: any)")
-    parser.add_argument("--engine", help="lite, testcard or package.module:Class")
+    parser.add_argument("--engine", help="auto, lite, sonic, testcard or package.module:Class")
     parser.add_argument("--size", type=int, help="picture size in pixels (default 512)")
+    add_commands(parser)
     return parser
 
 
@@ -116,6 +118,12 @@ def serve(config: Config) -> None:
 
 def main() -> None:
     options = arguments().parse_args()
+    if options.command:
+        try:
+            run(options)
+        except AvatarError as error:
+            sys.exit(f"avatar-server {options.command}: {error}")
+        return
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
         serve(configuration(options))

@@ -18,6 +18,8 @@ ROOMS = [
     "sonic_stream.avatars",
     "sonic_stream.engines",
     "sonic_stream.prepare",
+    "sonic_stream.recording",
+    "sonic_stream.generate",
     "sonic_stream.training",
     "avatar_server.clock",
     "avatar_server.errors",
@@ -40,6 +42,7 @@ ROOMS = [
     "avatar_server.http_api",
     "avatar_server.guard",
     "avatar_server.app",
+    "avatar_server.commands",
     "avatar_server.cli",
 ]
 # What the streaming half must not know: loops, sockets, clocks.

@@ -16,7 +16,7 @@ from torch import Tensor
 from sonic_stream.engine import Portrait, StreamOptions
 from sonic_stream.engines.sonic import memory
 from sonic_stream.engines.sonic.accelerate import Placement
-from sonic_stream.engines.sonic.guidance import Identity
+from sonic_stream.engines.sonic.guidance import Identity, MotionScale
 from sonic_stream.engines.sonic.live import LiveDenoiser, LiveSettings, LiveState
 from sonic_stream.engines.sonic.live_audio import (
     FRAME_SAMPLES,
@@ -27,7 +27,7 @@ from sonic_stream.engines.sonic.live_audio import (
 from sonic_stream.engines.sonic.mel import RATE_HZ
 from sonic_stream.engines.sonic.model import SonicModel, to_bytes
 from sonic_stream.engines.sonic.offline import Voice
-from sonic_stream.engines.sonic.picture import Prepared, prepare
+from sonic_stream.engines.sonic.picture import Prepared, prepared_portrait
 from sonic_stream.media import (
     AudioChunk,
     EngineSpec,
@@ -42,7 +42,6 @@ log = logging.getLogger(__name__)
 
 FPS = Fraction(25)
 FRAMES_PER_LATENT = 2
-BACKDROP = 0.16  # grey behind a portrait with transparency
 
 
 class SonicEngine:
@@ -96,12 +95,7 @@ class SonicEngine:
         """Picture, mask and CLIP pixels: light, without weights. Latents are computed once by
         the process that holds the weights (`identity_of`)."""
         size = self._spec.size_px
-        rgba = portrait.rgba.astype(np.float32) / 255
-        alpha = rgba[..., 3:]
-        flat = np.rint(255 * (rgba[..., :3] * alpha + BACKDROP * (1 - alpha))).astype(np.uint8)
-        low, high = portrait.landmarks[:, :2].min(0), portrait.landmarks[:, :2].max(0)
-        box = (float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1]))
-        made = prepare(flat, box, size)
+        made = prepared_portrait(portrait, size)
         tensors = {"picture": made.picture, "mask": made.mask, "clip": made.clip}
         mark = fingerprint("sonic", size, portrait.content)
         return IdentityLatents("sonic", size, mark, tensors)
@@ -241,7 +235,8 @@ class SonicStream:
 
     def _denoise(self, voice: Voice) -> Tensor:
         """[1 + hop, 4, h, w]: the last latents shown, and the new ones."""
-        live, scale = self._state.live, self._options.dynamic_scale
+        live, options = self._state.live, self._options
+        scale = MotionScale(options.dynamic_scale, options.motion_scale)
         assert live is not None  # made by the first `_hear`
         before = live.past[-1:]
         while True:

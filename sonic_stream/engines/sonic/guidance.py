@@ -34,9 +34,18 @@ class Identity:
     silence: Tensor
 
 
-def added_ids(buckets: Tensor, dynamic_scale: float) -> Tensor:
+@dataclass(frozen=True)
+class MotionScale:
+    """Upstream's `dynamic_scale` for both motion buckets (head and expression), and a factor of
+    the head's alone."""
+
+    dynamic: float = 1.0
+    head: float = 1.0
+
+
+def added_ids(buckets: Tensor, scale: MotionScale) -> Tensor:
     """Motion buckets [F, 2] -> ids [1, 3] of a window: fps and the buckets' means."""
-    means = (buckets * dynamic_scale).mean(dim=0)
+    means = buckets.mean(dim=0) * buckets.new_tensor([scale.head, 1.0]) * scale.dynamic
     return torch.cat([means.new_tensor([LATENT_FPS]), means])[None]
 
 

@@ -22,6 +22,7 @@ from sonic_stream.engines.sonic.guidance import (
     Denoiser,
     Guidance,
     Identity,
+    MotionScale,
     added_ids,
     branch_conditions,
     combine,
@@ -125,12 +126,12 @@ class LiveDenoiser:
 
     @torch.inference_mode()
     def step(
-        self, state: LiveState, identity: Identity, voice: Voice, dynamic_scale: float
+        self, state: LiveState, identity: Identity, voice: Voice, scale: MotionScale
     ) -> Tensor:
         """The voice of `hop` further frames -> clean latents [hop, 4, h, w]. Advances `state`."""
         tokens = torch.cat([state.tokens, voice.tokens])
         buckets = torch.cat([state.buckets, voice.buckets])
-        ids = added_ids(buckets.float(), dynamic_scale).to(tokens.dtype)
+        ids = added_ids(buckets.float(), scale).to(tokens.dtype)
         predict = _Predictor(self._unet, branch_conditions(identity, tokens, ids), self._settings)
         make = self._chunk if self._settings.mode == "chunk" else self._staggered
         clean, begun = make(state, identity, predict)

@@ -13,6 +13,7 @@ from sonic_stream.engines.sonic.guidance import (
     Denoiser,
     Guidance,
     Identity,
+    MotionScale,
     added_ids,
     branch_conditions,
     guided,
@@ -30,6 +31,7 @@ class ClipSettings:
     overlap: int = 0
     shift: int = 7
     dynamic_scale: float = 1.0
+    motion_scale: float = 1.0
     guidance: Guidance = field(default_factory=Guidance)
     together: bool = True  # the three branches in one batch
 
@@ -38,6 +40,8 @@ class ClipSettings:
             raise ValueError(f"inference_steps must lie in 1..50, not {self.steps}")
         if not 0.5 <= self.dynamic_scale <= 2:
             raise ValueError(f"dynamic_scale must lie in 0.5..2, not {self.dynamic_scale}")
+        if not 0 <= self.motion_scale <= 2:
+            raise ValueError(f"motion_scale must lie in 0..2, not {self.motion_scale}")
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,9 @@ class ClipDenoiser:
     def predict(self, index: Tensor, latents: Tensor, sigma: float) -> Tensor:
         """The guided v [W, 4, h, w] of the frames in `index` [W]."""
         settings = self._settings
-        ids = added_ids(self._voice.buckets[index], settings.dynamic_scale)
+        scale = MotionScale(settings.dynamic_scale, settings.motion_scale)
+        ids = added_ids(self._voice.buckets[index].float(), scale)
+        ids = ids.to(self._voice.tokens.dtype)
         conditions = branch_conditions(self._identity, self._voice.tokens[index], ids)
         time = torch.tensor(timestep(sigma), device=latents.device)
         scaled = scale_input(latents[index], sigma)

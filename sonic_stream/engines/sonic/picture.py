@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from sonic_stream.engine import Portrait
 from sonic_stream.media import ByteArray, FloatArray
 
 SIDE_MULTIPLE = 64
 MASK_GROWTH = 1.1
 CLIP_PX = 224
+BACKDROP = 0.16  # grey behind a portrait with transparency
 CLIP_MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
 CLIP_STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
 Box = tuple[float, float, float, float]
@@ -50,6 +52,16 @@ def prepare(
         mask=(np.asarray(face, np.float32) / 255)[None],
         clip=np.ascontiguousarray(((small - CLIP_MEAN) / CLIP_STD).transpose(2, 0, 1)),
     )
+
+
+def prepared_portrait(portrait: Portrait, resolution: int) -> Prepared:
+    """A judged portrait, its face's box from the landmarks."""
+    rgba = portrait.rgba.astype(np.float32) / 255
+    alpha = rgba[..., 3:]
+    flat = np.rint(255 * (rgba[..., :3] * alpha + BACKDROP * (1 - alpha))).astype(np.uint8)
+    low, high = portrait.landmarks[:, :2].min(0), portrait.landmarks[:, :2].max(0)
+    box = (float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1]))
+    return prepare(flat, box, resolution)
 
 
 def face_mask(width: int, height: int, face_xywh: Box, growth: float) -> ByteArray:

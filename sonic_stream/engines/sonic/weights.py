@@ -124,7 +124,7 @@ def check_keys(
             raise WeightsError(f"{path}: {key} has shape {found[key]}, not {shape}")
 
 
-def convert(folder: Path, out: Path, say: Callable[[str], None]) -> None:
+def convert(folder: Path, out: Path, say: Callable[[str], object]) -> None:
     """The official layout -> safetensors and a manifest. Raises `WeightsError`."""
     problems = missing(folder)
     if problems:
