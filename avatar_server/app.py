@@ -15,21 +15,19 @@ from avatar_server.signalling import Connection
 
 
 def create_app(config: Config) -> FastAPI:
-    """The application; its `state.server` lives from start-up to shutdown."""
+    """The application. Whoever serves it has started `state.server` (see `cli`): what it lacks
+    is told in words before a port answers. It is closed at shutdown."""
+    server = Server(config)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        server = Server(config)
-        app.state.server = server
-        try:
-            await server.start()
-            yield
-        finally:
-            await server.close()
+        yield
+        await server.close()
 
     app = FastAPI(
         title="avatar-server", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None
     )
+    app.state.server = server
     http_api.install(app)
     app.add_middleware(Guard, settings=config.server, content_policy=http_api.CONTENT_POLICY)
 

@@ -8,7 +8,6 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import FrameType
 
@@ -20,6 +19,7 @@ from avatar_server.commands import add_commands, run
 from avatar_server.config import Config, load
 from avatar_server.errors import AvatarError, ConfigError
 from avatar_server.protocol import MAX_MESSAGE_BYTES
+from avatar_server.server import Server
 
 log = logging.getLogger("avatar_server")
 
@@ -28,14 +28,20 @@ class DrainingServer(uvicorn.Server):
     """Announces itself once it serves; on the first SIGTERM it drains, on the second it ends."""
 
     def __init__(
-        self, config: uvicorn.Config, announcement: str, drain: Callable[[], Awaitable[None]]
+        self, config: uvicorn.Config, server: Server, announcement: str, drain_s: float
     ) -> None:
         super().__init__(config)
+        self._server = server
         self._announcement = announcement
-        self._drain = drain
+        self._drain_s = drain_s
         self._draining: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await self._server.start()
+        except BaseException:
+            await self._server.close()
+            raise
         await super().startup(sockets)
         if self.started:
             log.info(self._announcement)
@@ -48,7 +54,7 @@ class DrainingServer(uvicorn.Server):
 
     async def _drain_then_exit(self) -> None:
         log.info("draining: no new sessions, the live ones may finish")
-        await self._drain()
+        await self._server.sessions.drain(self._drain_s)
         self.should_exit = True
 
 
@@ -109,8 +115,9 @@ def serve(config: Config) -> None:
             log_level="warning",
             server_header=False,
         ),
+        app.state.server,
         f"open http://{shown}:{listener.getsockname()[1]}/ in a browser",
-        lambda: app.state.server.sessions.drain(section.drain_s),
+        section.drain_s,
     )
     log.info("avatar-server %s is starting", __version__)
     server.run(sockets=[listener])

@@ -25,18 +25,20 @@ def read_sound(path: Path, rate_hz: int) -> FloatArray:
         with av.open(str(path), options={"protocol_whitelist": "file"}) as container:
             if not container.streams.audio:
                 raise ValueError(f"there is no sound in {path}")
-            pieces = list(_resampled(container, rate_hz, "mono"))
+            pieces = list(_resampled(container, rate_hz))
     except (av.FFmpegError, OSError) as error:
         raise ValueError(f"{path} cannot be read as sound: {error}") from error
     if not pieces:
         raise ValueError(f"{path} holds no sound")
-    samples: FloatArray = np.concatenate([piece.to_ndarray()[0] for piece in pieces])
+    # The mean of the channels: libswresample's own mix-down makes them louder.
+    samples: FloatArray = np.concatenate([piece.to_ndarray().mean(axis=0) for piece in pieces])
     return samples
 
 
 def _resampled(
-    container: av.container.InputContainer, rate_hz: int, layout: str
+    container: av.container.InputContainer, rate_hz: int, layout: str | None = None
 ) -> Iterator[av.AudioFrame]:
+    """Planar float32; with the source's own channels unless told otherwise."""
     resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate_hz)
     for frame in container.decode(audio=0):
         yield from resampler.resample(frame)
@@ -69,10 +71,11 @@ class Video:
     def _write(self, out: av.container.OutputContainer) -> int:
         video = out.add_stream("libx264", rate=self.fps, options={"crf": CRF, "preset": "medium"})
         video.pix_fmt = "yuv420p"
-        audio = out.add_stream("aac", rate=SOUND_RATE_HZ, layout="stereo")
         written, spoken_s = 0, 0.0
         with av.open(str(self.sound), options={"protocol_whitelist": "file"}) as source:
-            sound = _resampled(source, SOUND_RATE_HZ, "stereo")
+            layout = "mono" if source.streams.audio[0].channels == 1 else "stereo"
+            audio = out.add_stream("aac", rate=SOUND_RATE_HZ, layout=layout)
+            sound = _resampled(source, SOUND_RATE_HZ, layout)
             for picture in self.frames:
                 if written == 0:
                     video.height, video.width = picture.shape[:2]

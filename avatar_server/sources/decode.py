@@ -37,16 +37,22 @@ def open_sound(path: str) -> av.container.InputContainer:
 
 def decoded(container: av.container.InputContainer) -> Iterator[bytes]:
     """Mono float32 PCM at 48 kHz, piece by piece, at most `MAX_SECONDS` of it."""
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE_HZ)
+    resampler = av.AudioResampler(format="fltp", rate=RATE_HZ)
     left = MAX_SECONDS * RATE_HZ
     for frame in container.decode(audio=0):
         for piece in resampler.resample(frame):
-            yield piece.to_ndarray().tobytes()[: 4 * left]
+            yield _mono(piece)[: 4 * left]
             left -= piece.samples
         if left <= 0:
             return
     for piece in resampler.resample(None):
-        yield piece.to_ndarray().tobytes()
+        yield _mono(piece)
+
+
+def _mono(piece: av.AudioFrame) -> bytes:
+    """The mean of the channels: libswresample's own mix-down makes them louder."""
+    samples: bytes = piece.to_ndarray().mean(axis=0, dtype="float32").tobytes()
+    return samples
 
 
 def probe(path: str) -> dict[str, float]:
