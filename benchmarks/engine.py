@@ -77,7 +77,18 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--avatar", default="mira")
     parser.add_argument("--json", type=Path)
+    sonic = parser.add_argument_group("sonic", "see benchmarks/sonic.py")
+    sonic.add_argument("--weights", default="")
+    sonic.add_argument("--random-weights", action="store_true")
+    sonic.add_argument("--reduced", action="store_true", help="a tiny model, for a CPU")
+    sonic.add_argument("--precision", default="auto")
+    sonic.add_argument("--refresh", type=int, default=2)
     options = parser.parse_args()
+    if options.engine == "sonic":
+        from benchmarks.sonic import measure as measure_sonic
+
+        report("Engine sonic, live", measure_sonic(options), options.json)
+        return
     title = f"Engine {options.engine}, {options.size} px, {options.seconds:g} s, VP8 1.5 Mbit/s"
     report(title, measure(options), options.json)
 

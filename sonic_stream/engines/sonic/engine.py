@@ -184,6 +184,8 @@ class SonicStream:
             voice = self._hear()
             heard_s = perf_counter()
             latents = self._denoise(voice)
+            if latents.is_cuda:
+                torch.cuda.synchronize()  # else the decoder's figure would hold the denoiser's work
             denoised_s = perf_counter()
             if render:
                 frames = to_bytes(self._draw(latents))

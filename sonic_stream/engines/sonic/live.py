@@ -11,6 +11,7 @@ statistics, not towards the previous hop's, so that colour and contrast cannot w
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 
 import torch
@@ -39,7 +40,7 @@ from sonic_stream.engines.sonic.sampler import (
 from sonic_stream.engines.sonic.unet import Conditions
 
 MODES = ("chunk", "staggered")
-COMMON = -(1 << 40)  # the number under which all frames' common noise is drawn
+COMMON = "common"  # what all frames' common noise is drawn under
 REST_BUCKET = 16.0
 HEARD = 2  # the branch that sees and hears
 
@@ -241,6 +242,8 @@ def anchored(latents: Tensor, portrait: Tensor, amount: float) -> Tensor:
     return (latents - mean) * gain + torch.lerp(mean, wanted_mean.expand_as(mean), amount)
 
 
-def _draw(seed: int, frame: int, shape: torch.Size) -> Tensor:
-    generator = torch.Generator().manual_seed((seed * 1_000_003 + frame + 1) & 0x7FFF_FFFF_FFFF)
+def _draw(seed: int, frame: int | str, shape: torch.Size) -> Tensor:
+    # torch's generator uses 32 bits of a seed: hashed, so that no two numbers meet in them.
+    digest = hashlib.sha256(f"{seed}:{frame}".encode()).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest[:4], "little"))
     return torch.randn(shape, generator=generator)
