@@ -134,6 +134,9 @@ def load_engine(name: str, *, size_px: int = 512, **settings: Any) -> Engine:
     try:
         factory = getattr(import_module(module_name), class_name or "Engine")
     except (ImportError, AttributeError, ValueError) as error:
+        if name in ENGINES:
+            advice = f"pip install 'avatar-server[{name}]'"
+            raise ValueError(f"engine {name!r} lacks a package ({error}): {advice}") from error
         known = ", ".join(sorted(ENGINES))
         raise ValueError(f"no engine {name!r} (known: {known}): {error}") from error
     engine = factory(size_px=size_px, **settings)
