@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from avatar_server.children import end
 from avatar_server.config import EngineSection
 from avatar_server.errors import AvatarError
 from sonic_stream.avatars import list_avatars
@@ -125,9 +126,7 @@ class Portraits:
             except TimeoutError as error:
                 raise BadPortrait("the picture took too long; try a smaller one") from error
             finally:
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
+                await end(process)
         return _parse(output, noise)
 
 

@@ -21,20 +21,9 @@ from benchmarks.report import Figures, report
 from benchmarks.sounds import voice
 from sonic_stream.avatars import load_avatar
 from sonic_stream.engine import StreamOptions, load_engine
-from sonic_stream.engines.lite.features import Features
 from sonic_stream.media import AudioChunk
 
 FRAME = 640
-
-
-def features_ms(samples: np.ndarray) -> float:
-    """The features' share of the network stage, per 40 ms."""
-    features, spent = Features(), []
-    for start in range(0, len(samples) - FRAME + 1, FRAME):
-        before_s = perf_counter()
-        features.push(samples[start : start + FRAME])
-        spent.append(1000 * (perf_counter() - before_s))
-    return float(np.median(spent))
 
 
 def measure(options: argparse.Namespace) -> Figures:
@@ -54,17 +43,13 @@ def measure(options: argparse.Namespace) -> Figures:
             stages["encode"].append(1000 * (perf_counter() - before_s))
             frames += 1
     passed_s = perf_counter() - started_s
-    heard = features_ms(samples) if options.engine == "lite" else 0.0
     medians = {stage: float(np.median(values)) for stage, values in stages.items()}
-    network = max(medians.get("network", 0.0) - heard, 0.0)
-    render = medians.get("render", 0.0)
+    parts = {stage: medians.get(stage, 0.0) for stage in ("features", "network", "render")}
     return {
-        "features_ms": heard,
-        "network_ms": network,
-        "render_ms": render,
+        **{f"{stage}_ms": value for stage, value in parts.items()},
         "render_ms_p95": float(np.percentile(stages["render"], 95)),
         "encode_ms": medians["encode"],
-        "frame_ms": heard + network + render,
+        "frame_ms": sum(parts.values()),
         "rtf": passed_s / (frames / float(engine.spec.fps)),
         "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }

@@ -2,36 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import numpy as np
 
 from sonic_stream.media import AudioChunk, EngineSpec
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """One step of an engine, in frames since media time 0.
-
-    It makes frames [start, end), sees audio from `context_start` on, and needs the samples
-    up to `audio_end` (exclusive, the engine's rate).
-    """
-
-    start: int
-    end: int
-    context_start: int
-    audio_end: int
-
-
-def windows(spec: EngineSpec, origin_frame: int = 0) -> Iterator[Window]:
-    """The windows of a stream that begins at `origin_frame`, for ever."""
-    start = origin_frame
-    while True:
-        end = start + spec.hop_frames
-        audio_end = end * spec.samples_per_frame + spec.look_ahead_samples
-        yield Window(start, end, max(start - spec.context_frames, origin_frame), audio_end)
-        start = end
 
 
 class FrameClock:

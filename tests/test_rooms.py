@@ -23,6 +23,7 @@ ROOMS = [
     "sonic_stream.training",
     "avatar_server.clock",
     "avatar_server.errors",
+    "avatar_server.children",
     "avatar_server.config",
     "avatar_server.protocol",
     "avatar_server.playout",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import sys
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from avatar_server.children import end
 from avatar_server.sources.base import SampleQueue, SourceError
 from sonic_stream.media import FloatArray
 
@@ -32,12 +32,6 @@ async def _start(task: str, path: Path) -> asyncio.subprocess.Process:
     )  # fmt: skip
 
 
-async def _kill(process: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
-    await process.communicate()
-
-
 async def probe(path: Path) -> AudioInfo:
     """What a file holds. Raises `SourceError` when we cannot play it."""
     process = await _start("probe", path)
@@ -48,7 +42,7 @@ async def probe(path: Path) -> AudioInfo:
         raise SourceError("the file took too long to read") from error
     finally:
         if process.returncode is None:
-            await _kill(process)
+            await end(process)
     if process.returncode != 0:
         raise SourceError(_reason(problem))
     return AudioInfo(**json.loads(output))
@@ -88,7 +82,7 @@ class FileSource:
         self._queue.take(len(self._queue))
         self._reader.cancel()
         await asyncio.gather(self._reader, return_exceptions=True)
-        await _kill(self._process)
+        await end(self._process)
 
     async def _fill(self) -> None:
         assert self._process.stdout is not None

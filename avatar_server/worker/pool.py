@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import os
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from avatar_server.children import end
 from avatar_server.clock import Clock
 from avatar_server.errors import WorkerFailed
 from avatar_server.worker.process import WIRE_RATE_HZ, spec_from
@@ -145,14 +145,13 @@ class WorkerProcess:
         self._writer.write(encode(WireMessage(kind, {"stream": STREAM, **fields}, body)))
         return True
 
-    def end(self) -> None:
+    def hang_up(self) -> None:
+        """Without its connection a worker ends by itself; `kill` makes sure."""
         self._writer.transport.abort()
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
 
     async def kill(self) -> None:
-        self.end()
-        await self.process.wait()
+        self.hang_up()
+        await end(self.process)
 
 
 class WorkerPool:
@@ -254,7 +253,7 @@ class WorkerStream:
         self._skip_until_frame = False
         fields = {"pts": pts, "generation": generation}
         if not self._worker.send("audio", fields, samples.tobytes()):
-            self._worker.end()  # noticed, and replaced, where events are read
+            self._worker.hang_up()  # noticed, and replaced, where events are read
 
     def set_options(self, options: StreamOptions) -> None:
         self._request = replace(self._request, options=options)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import struct
 import sys
@@ -14,6 +13,7 @@ from importlib.util import find_spec
 import av
 import numpy as np
 
+from avatar_server.children import end
 from avatar_server.sources.base import RATE_HZ, SourceError
 from avatar_server.sources.speech.base import Voice, is_chinese, sentences
 from sonic_stream.media import FloatArray
@@ -72,9 +72,7 @@ class EspeakSpeech:
     async def close(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+            await end(process)
 
     async def _utter(self, sentence: str, voice: EspeakVoice) -> AsyncIterator[FloatArray]:
         complete = False

@@ -87,10 +87,15 @@ class LiteStream:
         self._state = _State(FrameClock(engine.spec), AudioToMotion(net))
 
     def push(self, audio: AudioChunk, *, render: bool = True) -> list[FrameChunk]:
+        state = self._state
+        due = state.clock.push(audio)
         start_s = perf_counter()
-        due = self._state.clock.push(audio)
-        channels = self._state.voice.push(audio.samples)
-        heard_ms = 1000 * (perf_counter() - start_s) / max(len(due), 1)
+        state.voice.hear(audio.samples)
+        heard_s = perf_counter()
+        channels = state.voice.speak()
+        per_frame = 1000 / max(len(due), 1)
+        features_ms = per_frame * (heard_s - start_s)
+        network_ms = per_frame * (perf_counter() - heard_s)
         chunks = []
         for pts, row in zip(due, channels, strict=True):
             start_s = perf_counter()
@@ -99,7 +104,8 @@ class LiteStream:
                 picture = self._renderer.render(motion)
                 chunks.append(FrameChunk(picture[None], FPS, pts, audio.generation))
             self._engine.stage_ms = {
-                "network": heard_ms,
+                "features": features_ms,
+                "network": network_ms,
                 "render": 1000 * (perf_counter() - start_s),
             }
         return chunks

@@ -133,9 +133,17 @@ class AudioToMotion:
         self._outputs: list[FloatArray] = []
         self._skip = LOOK_AHEAD_SAMPLES // OUTPUT_SAMPLES
 
+    def hear(self, samples: FloatArray) -> None:
+        """float32 [n] at 16 kHz; what it says about them is told by `speak`."""
+        self._rows = np.concatenate([self._rows, self._features.push(samples)])
+
     def push(self, samples: FloatArray) -> FloatArray:
         """float32 [n] at 16 kHz -> [frames, 10]."""
-        self._rows = np.concatenate([self._rows, self._features.push(samples)])
+        self.hear(samples)
+        return self.speak()
+
+    def speak(self) -> FloatArray:
+        """The frames that became due, [frames, 10]."""
         while len(self._rows) >= 2:
             output = self._net.step(self._state, self._rows[:2])
             self._rows = self._rows[2:]
