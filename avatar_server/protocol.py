@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 from avatar_server.errors import AvatarError, BadMessage
 
@@ -84,17 +84,19 @@ class Ping(Message):
     t: float = 0.0
 
 
-ClientMessage = Annotated[
-    Hello | Offer | SelectSource | Say | Play | Stop | Set | SelectPortrait | Ping,
-    Field(discriminator="type"),
-]
-_ADAPTER: TypeAdapter[ClientMessage] = TypeAdapter(ClientMessage)
+# What a session is told to do, by the studio or over HTTP.
+Command = SelectSource | Say | Play | Stop | Set | SelectPortrait
+ClientMessage = Command | Hello | Offer | Ping
+
+
+class _Envelope(RootModel[ClientMessage]):
+    root: Annotated[ClientMessage, Field(discriminator="type")]
 
 
 def parse(text: str) -> ClientMessage:
     """A client's message. Raises `BadMessage` saying which field is wrong and why."""
     try:
-        return _ADAPTER.validate_json(text)
+        return _Envelope.model_validate_json(text).root
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "message"

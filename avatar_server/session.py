@@ -27,8 +27,8 @@ from avatar_server.playout import (
     PictureGate,
     Timeline,
 )
-from avatar_server.rtc.opus import OpusEncoder
 from avatar_server.rtc.peer import RtcSettings
+from avatar_server.sinks.base import Sinks
 from avatar_server.sinks.webrtc import Viewers
 from avatar_server.stats import SessionStats
 from avatar_server.voice import Voice
@@ -71,9 +71,11 @@ class Session:
         self.portrait = options.portrait
         self.latency_ms = worker.spec.latency_ms + options.margin_ms
         self.voice = Voice()
+        self.sinks = Sinks(worker.set_codecs)
         self.viewers = Viewers(
-            options.rtc, options.viewer_limit, worker.set_codecs, worker.request_keyframe
+            options.rtc, options.viewer_limit, self.sinks.refresh, worker.request_keyframe
         )
+        self.sinks.add("viewers", self.viewers)
         self.listeners: set[Callable[[str], None]] = set()
         self._present: dict[str, asyncio.Event] = {}
         self.worker = worker
@@ -100,7 +102,7 @@ class Session:
             raise group_error.exceptions[0] from None
         finally:
             await self.voice.stop()
-            await self.viewers.close()
+            await self.sinks.close()
             await self.worker.close()
             for evicted in self._present.values():
                 evicted.set()
@@ -188,13 +190,11 @@ class Session:
         picture, sound = playout.advance(self.voice.read(TICK_SAMPLES))
         pts = tick * TICK_SAMPLES
         self.worker.push_audio(_to_s16(picture), pts, playout.generation)
-        if len(self.viewers):
-            for packet in playout.opus.encode(_to_s16(sound), pts):
-                self.viewers.send_audio(packet)
+        self.sinks.send_sound(_to_s16(sound), pts)
         for packet in playout.gate.take(tick * TICK_S):
             late_s = tick * TICK_S - playout.gate.due_s(packet.pts)
             self.stats.picture(packet, late_s)
-            self.viewers.send_video(packet)
+            self.sinks.send_picture(packet)
 
     async def _collect(self) -> None:
         async for event in self.worker.events():
@@ -243,13 +243,12 @@ class Session:
 
 
 class _Playout:
-    """The moving parts between the voice and the viewers."""
+    """The moving parts between the voice and the sinks."""
 
     def __init__(self, latency_ms: float, gate: PictureGate) -> None:
         self.timeline = Timeline()
         self.lip_sync = LipSync(latency_ms)
         self.gate = gate
-        self.opus = OpusEncoder()
         self.generation = 0
 
     def advance(self, samples: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from fastapi import WebSocket, WebSocketDisconnect
 
 from avatar_server import protocol
+from avatar_server.control import carry_out
 from avatar_server.errors import AvatarError, BadMessage, NotAllowed
 from avatar_server.server import Server
 from avatar_server.session import Session
-from avatar_server.sources.file import FileSource
-from avatar_server.sources.speech import SpeechSource
 
 log = logging.getLogger(__name__)
 
@@ -134,26 +133,7 @@ class Connection:
             case _:
                 if not client.is_studio:
                     raise NotAllowed("only the studio may do that; viewers watch")
-                await self._command(client.session, message)
-
-    async def _command(self, session: Session, message: protocol.ClientMessage) -> None:
-        match message:
-            case protocol.SelectSource():
-                session.voice.select(message.kind)
-            case protocol.Say():
-                tts = self._server.speech
-                session.voice.enqueue(SpeechSource(tts, message.text, message.voice))
-            case protocol.Play():
-                file = self._server.files.get(message.file)
-                session.voice.enqueue(await FileSource.open(file.path))
-            case protocol.Stop():
-                await session.stop()
-            case protocol.Set():
-                session.configure(message.applied_to(session.settings))
-            case protocol.SelectPortrait():
-                portrait = self._server.portraits.get(message.id)
-                session.show(portrait.id, portrait.identity)
-        session.tell_state()
+                await carry_out(self._server, client.session, message)
 
     def _tell(self, text: str) -> None:
         try:

@@ -39,6 +39,7 @@ ROOMS = [
     "avatar_server.portraits",
     "avatar_server.files",
     "avatar_server.server",
+    "avatar_server.control",
     "avatar_server.signalling",
     "avatar_server.http_api",
     "avatar_server.guard",

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from avatar_server.errors import ServerFull
 from avatar_server.rtc.peer import Peer, RtcSettings
+from avatar_server.sinks.base import Sound
 from sonic_stream.media import MediaPacket
 
 
 class Viewers:
-    """The peers of a session. `on_codecs` learns which video codecs are wanted,
+    """The peers of a session. `on_change` learns that other codecs may be wanted,
     `on_keyframe` which one a viewer needs a key frame of."""
+
+    kind = "webrtc"
 
     def __init__(
         self,
         settings: RtcSettings,
         limit: int,
-        on_codecs: Callable[[frozenset[str]], None],
+        on_change: Callable[[], None],
         on_keyframe: Callable[[str], None],
     ) -> None:
         self._settings = settings
         self._limit = limit
-        self._on_codecs = on_codecs
+        self._on_change = on_change
         self._on_keyframe = on_keyframe
         self._peers: dict[str, Peer] = {}
         self._watchers: dict[str, asyncio.Task[None]] = {}
@@ -50,7 +53,7 @@ class Viewers:
             self._joining -= 1
         self._peers[viewer] = peer
         self._watchers[viewer] = asyncio.create_task(self._forget_when_closed(viewer, peer))
-        self._codecs_changed()
+        self._on_change()
         self._on_keyframe(peer.video_codec)
         return peer
 
@@ -60,29 +63,38 @@ class Viewers:
         if watcher is not None:
             watcher.cancel()
         if peer is not None:
-            self._codecs_changed()
+            self._on_change()
             await peer.close()
 
     async def _forget_when_closed(self, viewer: str, peer: Peer) -> None:
         await peer.wait_closed()
         if self._peers.get(viewer) is peer:
             del self._peers[viewer], self._watchers[viewer]
-            self._codecs_changed()
+            self._on_change()
 
     def has(self, viewer: str) -> bool:
         return viewer in self._peers
 
-    def send_audio(self, packet: MediaPacket) -> None:
-        for peer in self._peers.values():
-            peer.send_audio(packet)
+    @property
+    def codecs(self) -> frozenset[str]:
+        return frozenset(peer.video_codec for peer in self._peers.values())
 
-    def send_video(self, packet: MediaPacket) -> None:
+    @property
+    def wants_opus(self) -> bool:
+        return bool(self._peers)
+
+    def send_sound(self, sound: Sound) -> None:
+        for packet in sound.opus:
+            for peer in self._peers.values():
+                peer.send_audio(packet)
+
+    def send_picture(self, packet: MediaPacket) -> None:
         for peer in self._peers.values():
             if peer.video_codec == packet.codec:
                 peer.send_video(packet)
 
+    def status(self) -> Mapping[str, object]:
+        return {"viewers": len(self._peers)}
+
     async def close(self) -> None:
         await asyncio.gather(*(self.leave(viewer) for viewer in list(self._peers)))
-
-    def _codecs_changed(self) -> None:
-        self._on_codecs(frozenset(peer.video_codec for peer in self._peers.values()))

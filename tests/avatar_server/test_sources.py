@@ -42,11 +42,14 @@ def tone(path: Path, seconds: float, codec: str = "pcm_s16le", rate_hz: int = 44
 
 
 async def heard(source: Source, limit_s: float = 30.0) -> np.ndarray:
-    """All of a source, as a session would read it, but as fast as it comes."""
+    """All of a source, as a session would read it, but as fast as it comes: ticks for which
+    nothing was decoded yet are left out."""
     pieces = []
     async with asyncio.timeout(limit_s):
         while not source.finished:
-            pieces.append(source.read(960))
+            piece = source.read(960)
+            if piece.any():
+                pieces.append(piece)
             await asyncio.sleep(0.001)
     return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
 

@@ -1,0 +1,29 @@
+"""What a command does to a session, whichever way it came: WebSocket, HTTP or another."""
+
+from __future__ import annotations
+
+from avatar_server import protocol
+from avatar_server.server import Server
+from avatar_server.session import Session
+from avatar_server.sources.file import FileSource
+from avatar_server.sources.speech import SpeechSource
+
+
+async def carry_out(server: Server, session: Session, command: protocol.Command) -> None:
+    """Raises `AvatarError` when it cannot be done; the session goes on as before."""
+    match command:
+        case protocol.SelectSource():
+            session.voice.select(command.kind)
+        case protocol.Say():
+            session.voice.enqueue(SpeechSource(server.speech, command.text, command.voice))
+        case protocol.Play():
+            file = server.files.get(command.file)
+            session.voice.enqueue(await FileSource.open(file.path))
+        case protocol.Stop():
+            await session.stop()
+        case protocol.Set():
+            session.configure(command.applied_to(session.settings))
+        case protocol.SelectPortrait():
+            portrait = server.portraits.get(command.id)
+            session.show(portrait.id, portrait.identity)
+    session.tell_state()

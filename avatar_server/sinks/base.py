@@ -1,0 +1,116 @@
+"""What a sink is, and the sinks of one session: each is fed the same sound and pictures."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from avatar_server.errors import AvatarError
+from avatar_server.rtc.opus import OpusEncoder
+from sonic_stream.media import MediaPacket
+
+MAX_SINKS = 16
+
+
+class SinkError(AvatarError):
+    """A sink cannot be opened, or there is none of that name."""
+
+    code = "bad_sink"
+    status = 422
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """20 ms of what is heard now: `samples` int16 [960] mono at 48 kHz, `pts` in samples since
+    the session's start, and the same as Opus, encoded once for all who want it."""
+
+    samples: npt.NDArray[np.int16]
+    pts: int
+    opus: tuple[MediaPacket, ...] = ()
+
+
+class Sink(Protocol):
+    """Fed on the event loop, every 20 ms; never blocks and never raises. What it cannot take in
+    time it drops by its own, bounded policy. Sound and picture of one instant come in the same
+    tick: a picture's media time plus the session's latency is the sound's."""
+
+    kind: str
+
+    @property
+    def codecs(self) -> frozenset[str]:
+        """The video codecs wanted now; nothing is encoded for nobody."""
+        ...
+
+    @property
+    def wants_opus(self) -> bool: ...
+
+    def send_sound(self, sound: Sound) -> None: ...
+
+    def send_picture(self, packet: MediaPacket) -> None:
+        """A packet of any codec: what is not among `codecs` is to be ignored."""
+        ...
+
+    def status(self) -> Mapping[str, object]:
+        """What a person wants to know of it: flat, JSON."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was begun and wait for it, bounded in time. Harmless when repeated."""
+        ...
+
+
+class Sinks:
+    """`on_codecs` learns which video codecs are wanted by anybody."""
+
+    def __init__(self, on_codecs: Callable[[frozenset[str]], None]) -> None:
+        self._on_codecs = on_codecs
+        self._sinks: dict[str, Sink] = {}
+        self._opus = OpusEncoder()
+
+    def add(self, ident: str, sink: Sink) -> None:
+        """Raises `SinkError` when the name is taken or there are too many."""
+        if ident in self._sinks:
+            raise SinkError(f"there is a sink {ident!r} already; close it first")
+        if len(self._sinks) >= MAX_SINKS:
+            raise SinkError(f"a session has at most {MAX_SINKS} sinks")
+        self._sinks[ident] = sink
+        self.refresh()
+
+    async def remove(self, ident: str) -> None:
+        """Raises `SinkError` when there is none of that name."""
+        sink = self._sinks.pop(ident, None)
+        if sink is None:
+            raise SinkError(f"there is no sink {ident!r}", "no_sink")
+        self.refresh()
+        await sink.close()
+
+    def refresh(self) -> None:
+        """To be called when a sink's `codecs` may have changed."""
+        wanted = (sink.codecs for sink in self._sinks.values())
+        self._on_codecs(frozenset[str]().union(*wanted))
+
+    def send_sound(self, samples: npt.NDArray[np.int16], pts: int) -> None:
+        sinks = list(self._sinks.values())
+        opus = any(sink.wants_opus for sink in sinks)
+        packets = tuple(self._opus.encode(samples, pts)) if opus else ()
+        for sink in sinks:
+            sink.send_sound(Sound(samples, pts, packets))
+
+    def send_picture(self, packet: MediaPacket) -> None:
+        for sink in list(self._sinks.values()):
+            sink.send_picture(packet)
+
+    def status(self) -> list[dict[str, object]]:
+        return [
+            {"id": ident, "kind": sink.kind, **sink.status()} for ident, sink in self._sinks.items()
+        ]
+
+    async def close(self) -> None:
+        sinks = list(self._sinks.values())
+        self._sinks.clear()
+        await asyncio.gather(*(sink.close() for sink in sinks))
