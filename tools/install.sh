@@ -22,6 +22,10 @@ if "$python" -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then
 fi
 
 [ "$purpose" = test ] || exit 0
+# Node.js came with the extra `dev`; the pages' types are checked by TypeScript.
+bin=$(dirname "$python")
+PATH="$bin:$PATH" "$bin/npm" install --silent --no-save --no-audit --no-fund \
+    --prefix "$bin/../node" "typescript@>=5.8 <6"
 command -v chromium >/dev/null || command -v google-chrome >/dev/null && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     apt-get update -qq

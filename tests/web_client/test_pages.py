@@ -1,17 +1,16 @@
-"""The pages' pure parts, run by Node; their types, checked by TypeScript where it is installed."""
+"""The pages' pure parts, run by Node; their types, checked by TypeScript."""
 
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
+import sys
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "web_client"
-node = pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
+BIN = Path(sys.executable).parent  # where tools/install.sh puts Node.js
+TYPESCRIPT = BIN.parent / "node" / "node_modules" / "typescript" / "bin" / "tsc"
 
 
 def evaluate(expression: str) -> object:
@@ -20,13 +19,12 @@ def evaluate(expression: str) -> object:
         const at = (name) => import({json.dumps(PAGES.as_uri())} + "/lib/" + name);
         console.log(JSON.stringify(await ({expression})));
     """
-    command = ["node", "--input-type=module", "--no-warnings", "-e", script]
+    command = [str(BIN / "node"), "--input-type=module", "--no-warnings", "-e", script]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
-@node
 def test_both_languages_have_every_word() -> None:
     words = evaluate("at('i18n.js').then((m) => m.WORDS)")
     assert isinstance(words, dict)
@@ -34,7 +32,6 @@ def test_both_languages_have_every_word() -> None:
     assert all(words[language][key].strip() for language in words for key in words[language])
 
 
-@node
 def test_every_word_that_a_page_names_exists() -> None:
     import re
 
@@ -47,13 +44,11 @@ def test_every_word_that_a_page_names_exists() -> None:
     assert set(named) <= words.keys()
 
 
-@node
 def test_reconnection_pauses_grow_and_are_bounded() -> None:
     pauses = evaluate("at('signalling.js').then((m) => [0, 1, 2, 5, 50].map(m.pauseMs))")
     assert pauses == [250, 500, 1000, 8000, 8000]
 
 
-@node
 def test_turn_servers_are_given_as_the_browser_wants_them() -> None:
     servers = evaluate("at('rtc.js').then((m) => ['stun:a:1', 'turn:ann:pw@b:2'].map(m.iceServer))")
     assert servers == [
@@ -62,7 +57,6 @@ def test_turn_servers_are_given_as_the_browser_wants_them() -> None:
     ]
 
 
-@node
 def test_an_offset_tells_its_direction() -> None:
     texts = evaluate(
         "at('view.js').then((m) => [-120, 0, 40].map((v) => "
@@ -79,8 +73,12 @@ def test_nothing_is_inline_and_nothing_comes_from_elsewhere() -> None:
         assert "onclick" not in text
 
 
-@pytest.mark.skipif(shutil.which("tsc") is None, reason="TypeScript is not installed")
 def test_the_types_hold() -> None:
-    command = ["tsc", "--project", str(ROOT / "tools" / "tsconfig.json")]
+    command = [
+        str(BIN / "node"),
+        str(TYPESCRIPT),
+        "--project",
+        str(ROOT / "tools" / "tsconfig.json"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout
