@@ -278,6 +278,15 @@ async def test_closing_is_quick_and_complete() -> None:
     assert len(asyncio.all_tasks()) == before
 
 
+async def test_a_viewer_that_vanishes_without_a_word_is_noticed() -> None:
+    async with connected() as (viewer, peer, _):
+        transport = viewer.getTransceivers()[0].receiver.transport.transport
+        for protocol in transport._connection._protocols:
+            protocol.transport.abort()
+        async with asyncio.timeout(8):
+            await peer.wait_closed()
+
+
 def test_ice_servers_are_read_strictly() -> None:
     server = ice_server("turn:ann:secret@turn.example:5349")
     assert (server.urls, server.username, server.credential) == (
