@@ -11,8 +11,10 @@ from avatar_server.errors import AvatarError, BadMessage
 
 SUBPROTOCOL = "avatar.v1"
 MAX_MESSAGE_BYTES = 256 * 1024
+MAX_OFFSET_MS = 500
 
 Identifier = Annotated[str, Field(min_length=1, max_length=100)]
+OffsetMs = Annotated[int, Field(ge=-MAX_OFFSET_MS, le=MAX_OFFSET_MS)]
 
 
 class Settings(BaseModel):
@@ -20,7 +22,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    lip_sync_offset_ms: Annotated[int, Field(ge=-200, le=200)] = 0
+    lip_sync_offset_ms: OffsetMs = 0
     dynamic_scale: Annotated[float, Field(ge=0.5, le=2.0)] = 1.0
     motion_scale: Annotated[float, Field(ge=0.0, le=2.0)] = 1.0
     smoothing: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
@@ -35,6 +37,7 @@ class Hello(Message):
     role: Literal["studio", "viewer"] = "studio"
     session: Identifier | None = None
     resume: Identifier | None = None
+    calibrate: bool = False
 
 
 class Offer(Message):
@@ -64,7 +67,7 @@ class Stop(Message):
 
 class Set(Message):
     type: Literal["set"]
-    lip_sync_offset_ms: Annotated[int, Field(ge=-200, le=200)] | None = None
+    lip_sync_offset_ms: OffsetMs | None = None
     dynamic_scale: Annotated[float, Field(ge=0.5, le=2.0)] | None = None
     motion_scale: Annotated[float, Field(ge=0.0, le=2.0)] | None = None
     smoothing: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
@@ -79,13 +82,21 @@ class SelectPortrait(Message):
     id: Identifier
 
 
+class SinkOffset(Message):
+    """Of one sink or viewer alone, on top of the session's `lip_sync_offset_ms`."""
+
+    type: Literal["sink_offset"]
+    id: Identifier
+    offset_ms: OffsetMs
+
+
 class Ping(Message):
     type: Literal["ping"]
     t: float = 0.0
 
 
 # What a session is told to do, by the studio or over HTTP.
-Command = SelectSource | Say | Play | Stop | Set | SelectPortrait
+Command = SelectSource | Say | Play | Stop | Set | SelectPortrait | SinkOffset
 ClientMessage = Command | Hello | Offer | Ping
 
 

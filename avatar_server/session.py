@@ -25,7 +25,7 @@ from avatar_server.playout import (
     TICK_SAMPLES,
     LipSync,
     PictureGate,
-    Timeline,
+    timeline_for,
 )
 from avatar_server.rtc.peer import RtcSettings
 from avatar_server.sinks.base import Sinks
@@ -71,9 +71,9 @@ class Session:
         self.portrait = options.portrait
         self.latency_ms = worker.spec.latency_ms + options.margin_ms
         self.voice = Voice()
-        self.sinks = Sinks(worker.set_codecs)
+        self.sinks = Sinks(worker.set_codecs, clock)
         self.viewers = Viewers(
-            options.rtc, options.viewer_limit, self.sinks.refresh, worker.request_keyframe
+            options.rtc, options.viewer_limit, self.sinks.refresh, worker.request_keyframe, clock
         )
         self.sinks.add("viewers", self.viewers)
         self.listeners: set[Callable[[str], None]] = set()
@@ -121,9 +121,11 @@ class Session:
         evicted = self._present[viewer] = asyncio.Event()
         return evicted
 
-    async def connect(self, viewer: str, sdp: str, *, want_mic: bool) -> str:
+    async def connect(
+        self, viewer: str, sdp: str, *, want_mic: bool, offset_ms: int | None = None
+    ) -> str:
         """Answer a viewer's offer with SDP. Raises `ServerFull` or `BadOffer`."""
-        peer = await self.viewers.join(viewer, sdp, want_mic=want_mic)
+        peer = await self.viewers.join(viewer, sdp, want_mic=want_mic, offset_ms=offset_ms)
         if want_mic:
             self.voice.attach(peer.mic)
         return peer.answer_sdp
@@ -163,12 +165,21 @@ class Session:
         )
         self.tell_state()
 
+    def set_sink_offset(self, ident: str, offset_ms: int) -> None:
+        """Of one sink or one viewer. Raises `SinkError`."""
+        (self.viewers.find(ident) or self.sinks.get(ident)).set_offset(offset_ms)
+
     async def stop(self) -> None:
         """Barge-in: what was not heard yet is never heard."""
-        self._playout.interrupt()
+        self._interrupt()
         await self.voice.stop()
-        self._playout.interrupt()
+        self._interrupt()
         self.tell_state()
+
+    def _interrupt(self) -> None:
+        self._playout.interrupt()
+        self.sinks.silence()
+        self.viewers.silence()
 
     # The loops.
 
@@ -246,7 +257,7 @@ class _Playout:
     """The moving parts between the voice and the sinks."""
 
     def __init__(self, latency_ms: float, gate: PictureGate) -> None:
-        self.timeline = Timeline()
+        self.timeline = timeline_for(latency_ms)
         self.lip_sync = LipSync(latency_ms)
         self.gate = gate
         self.generation = 0
