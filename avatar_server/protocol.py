@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
@@ -104,14 +105,39 @@ class _Envelope(RootModel[ClientMessage]):
     root: Annotated[ClientMessage, Field(discriminator="type")]
 
 
+class _CommandEnvelope(RootModel[Command]):
+    root: Annotated[Command, Field(discriminator="type")]
+
+
 def parse(text: str) -> ClientMessage:
     """A client's message. Raises `BadMessage` saying which field is wrong and why."""
     try:
         return _Envelope.model_validate_json(text).root
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "message"
-        raise BadMessage(f"{where}: {first['msg']}") from error
+        raise _bad_message(error) from error
+
+
+def command(kind: str, fields: Mapping[str, Any]) -> Command:
+    """The command of that type. Raises `BadMessage` saying which field is wrong and why."""
+    try:
+        return _CommandEnvelope.model_validate({**fields, "type": kind}).root
+    except ValidationError as error:
+        raise _bad_message(error) from error
+
+
+def command_fields(kind: str) -> list[str]:
+    """A command's fields in their order, for ways in that have no names for them. Raises
+    `BadMessage` when there is no such command."""
+    for model in get_args(Command):
+        if kind in get_args(model.model_fields["type"].annotation):
+            return [name for name in model.model_fields if name != "type"]
+    raise BadMessage(f"there is no command {kind!r}")
+
+
+def _bad_message(error: ValidationError) -> BadMessage:
+    first = error.errors(include_input=False, include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "message"
+    return BadMessage(f"{where}: {first['msg']}")
 
 
 def encode(kind: str, /, **fields: Any) -> str:

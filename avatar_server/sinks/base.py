@@ -78,6 +78,9 @@ class Sinks:
         self._sinks: dict[str, OffsetSink] = {}
         self._opus = OpusEncoder()
 
+    def __len__(self) -> int:
+        return len(self._sinks)
+
     def add(self, ident: str, sink: Sink) -> None:
         """Raises `SinkError` when the name is taken or there are too many."""
         if ident in self._sinks:
