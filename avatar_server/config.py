@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from avatar_server.errors import ConfigError
 
@@ -60,6 +60,24 @@ class LimitsSection(Section):
     portraits_kept: Annotated[int, Field(ge=1, le=1000)] = 50
 
 
+class SessionSection(Section):
+    """A session that is there from the start and stays, watched or not: an always-on avatar."""
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
+    # Who has it commands the session; empty: made once, kept in `paths.cache`/sessions.
+    token: Annotated[str, Field(pattern=r"^$|^\S{16,100}$")] = ""
+    portrait: str = ""
+    lip_sync_offset_ms: Annotated[int, Field(ge=-500, le=500)] = 0
+
+
+class OscSection(Section):
+    """Control by OSC over UDP (extra `osc`); who reaches the port commands the avatar."""
+
+    port: Annotated[int, Field(ge=0, le=65535)] = 0  # 0: off
+    host: str = "127.0.0.1"
+    session: str = ""  # empty: the newest
+
+
 def default_cache_dir() -> str:
     return str(Path.home() / ".cache" / "avatar-server")
 
@@ -74,6 +92,19 @@ class Config(Section):
     media: MediaSection = MediaSection()
     limits: LimitsSection = LimitsSection()
     paths: PathsSection = Field(default_factory=PathsSection)
+    osc: OscSection = OscSection()
+    sessions: list[SessionSection] = []
+
+    @model_validator(mode="after")
+    def _sessions_fit(self) -> Self:
+        names = [section.id for section in self.sessions]
+        if len(set(names)) < len(names):
+            raise ValueError("two [[sessions]] have the same id")
+        if len(names) > self.limits.sessions:
+            raise ValueError(
+                f"{len(names)} [[sessions]] are more than limits.sessions = {self.limits.sessions}"
+            )
+        return self
 
 
 def load(path: Path | None) -> Config:

@@ -26,4 +26,6 @@ async def carry_out(server: Server, session: Session, command: protocol.Command)
         case protocol.SelectPortrait():
             portrait = server.portraits.get(command.id)
             session.show(portrait.id, portrait.identity)
+        case protocol.SinkOffset():
+            session.set_sink_offset(command.id, command.offset_ms)
     session.tell_state()

@@ -42,6 +42,12 @@ class NoSession(AvatarError):
     fatal = True
 
 
+class NoToken(AvatarError):
+    code = "no_token"
+    status = 401
+    fatal = True
+
+
 class BadToken(AvatarError):
     code = "bad_token"
     status = 403

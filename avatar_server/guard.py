@@ -9,7 +9,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
@@ -17,6 +17,18 @@ from avatar_server.config import ServerSection
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 EVERYWHERE = frozenset({"0.0.0.0", "::"})
+
+
+# The answer to a browser that asks before it sends another site's request.
+PREFLIGHT = {
+    "access-control-allow-methods": "GET, POST, PUT, DELETE",
+    "access-control-allow-headers": "authorization, content-type",
+    "access-control-max-age": "600",
+}
+
+
+def is_preflight(method: str, headers: Headers) -> bool:
+    return method == "OPTIONS" and "access-control-request-method" in headers
 
 
 def host_name(host: str) -> str:
@@ -45,8 +57,14 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
-        elif (refusal := self.refusal(Headers(scope=scope))) is None:
-            await self._app(scope, receive, self._with_headers(send))
+            return
+        headers = Headers(scope=scope)
+        if (refusal := self.refusal(headers)) is None:
+            send = self._with_headers(send, self._sharing(headers))
+            if scope["type"] == "http" and is_preflight(scope["method"], headers):
+                await Response(status_code=204, headers=PREFLIGHT)(scope, receive, send)
+            else:
+                await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
             await WebSocketClose(code=1008, reason=refusal)(scope, receive, send)
         else:
@@ -64,10 +82,22 @@ class Guard:
             return "this Origin is not allowed; add it to server.allowed_origins"
         return None
 
-    def _with_headers(self, send: Send) -> Send:
+    def _sharing(self, headers: Headers) -> list[tuple[bytes, bytes]]:
+        """Pages of an allowed origin may read the answers (CORS); there are no cookies."""
+        origin = headers.get("origin")
+        if origin not in self._origins:
+            return []
+        return [
+            (b"access-control-allow-origin", origin.encode()),
+            (b"access-control-expose-headers", b"location"),
+            (b"cross-origin-resource-policy", b"cross-origin"),
+            (b"vary", b"origin"),
+        ]
+
+    def _with_headers(self, send: Send, more: list[tuple[bytes, bytes]]) -> Send:
         async def wrapped(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *self._headers]
+                message["headers"] = [*message.get("headers", []), *self._headers, *more]
             await send(message)
 
         return wrapped

@@ -1,21 +1,20 @@
-"""HTTP: pages, portraits, files, sessions, WHEP, health (documented in docs/protocol.md)."""
+"""HTTP: pages, portraits, files, health (documented in docs/protocol.md)."""
 
 from __future__ import annotations
 
-import asyncio
-import secrets
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 
 import web_client
 from avatar_server.errors import AvatarError
 from avatar_server.portraits import BadPortrait
-from avatar_server.protocol import MAX_MESSAGE_BYTES
-from avatar_server.server import Server
+from avatar_server.requests import Parts, body_of, server_of
+from avatar_server.session_api import bad_request, profile_router, sessions
 
 PAGES = Path(web_client.__file__).parent
 # Nothing from elsewhere, nothing inline; media comes as WebRTC streams and blobs.
@@ -23,50 +22,8 @@ CONTENT_POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob: mediastream:; "
     "connect-src 'self' ws: wss:; frame-ancestors 'self'"
 )
-BODY_TIMEOUT_S = 120.0
-READ_ON_FACTOR = 4
-Name = Annotated[str, Query(max_length=200)]
-
-
-class TooSlow(AvatarError):
-    code = "too_slow"
-    status = 408
-
-
-class TooLarge(AvatarError):
-    code = "too_large"
-    status = 413
-
-
-def server_of(request: Request) -> Server:
-    server: Server = request.app.state.server
-    return server
-
-
-Parts = Annotated[Server, Depends(server_of)]
 router = APIRouter()
-
-
-async def body_of(request: Request, limit: int) -> bytes:
-    """The request's body. Raises `TooLarge` past `limit` bytes, and `TooSlow`.
-
-    A body that is somewhat too large is read to its end all the same (and forgotten): a client
-    that is cut off while it sends never sees the answer that says why.
-    """
-    data, received = bytearray(), 0
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            async for piece in request.stream():
-                received += len(piece)
-                if received <= limit:
-                    data += piece
-                elif received > READ_ON_FACTOR * limit:
-                    break
-    except TimeoutError as error:
-        raise TooSlow(f"the body did not arrive within {BODY_TIMEOUT_S:g} s") from error
-    if received > limit:
-        raise TooLarge(f"at most {limit // 1000} kB are accepted here")
-    return bytes(data)
+Name = Annotated[str, Query(max_length=200)]
 
 
 @router.get("/", include_in_schema=False)
@@ -77,6 +34,21 @@ async def studio() -> FileResponse:
 @router.get("/obs", include_in_schema=False)
 async def obs() -> FileResponse:
     return FileResponse(PAGES / "obs.html")
+
+
+@router.get("/calibrate", include_in_schema=False)
+async def calibrate() -> FileResponse:
+    return FileResponse(PAGES / "calibrate.html")
+
+
+@router.get("/docs", include_in_schema=False)
+async def docs() -> FileResponse:
+    return FileResponse(PAGES / "docs.html")
+
+
+@router.get("/embed.js", include_in_schema=False)
+async def embed() -> FileResponse:
+    return FileResponse(PAGES / "embed.js")
 
 
 @router.get("/healthz")
@@ -122,33 +94,9 @@ async def add_file(request: Request, server: Parts, name: Name = "sound") -> dic
     return {"id": file.id, "name": file.name, "duration_s": file.duration_s}
 
 
-@router.get("/api/sessions")
-async def list_sessions(server: Parts) -> list[dict[str, object]]:
-    return server.sessions.listing()
-
-
-@router.post("/api/sessions/{ident}/whep")
-async def whep(ident: str, request: Request, server: Parts) -> Response:
-    """WebRTC-HTTP egress (draft-ietf-wish-whep): an SDP offer in, the answer out."""
-    session = server.sessions.get(ident)
-    offer = (await body_of(request, MAX_MESSAGE_BYTES)).decode("utf-8", errors="replace")
-    viewer = "whep-" + secrets.token_urlsafe(12)
-    answer = await session.connect(viewer, offer, want_mic=False)
-    return Response(
-        answer,
-        status_code=201,
-        media_type="application/sdp",
-        headers={"Location": f"/api/sessions/{ident}/whep/{viewer}"},
-    )
-
-
-@router.delete("/api/sessions/{ident}/whep/{viewer}", status_code=204)
-async def leave_whep(ident: str, viewer: str, server: Parts) -> None:
-    if viewer.startswith("whep-"):
-        await server.sessions.get(ident).viewers.leave(viewer)
-
-
 async def answer_error(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, RequestValidationError):
+        error = bad_request(error)
     assert isinstance(error, AvatarError)
     server_of(request).metrics.refused.labels(error.code).inc()
     details = {"code": error.code, "message": str(error)}
@@ -160,5 +108,8 @@ async def answer_error(request: Request, error: Exception) -> JSONResponse:
 
 def install(app: FastAPI) -> None:
     app.include_router(router)
+    app.include_router(sessions)
+    app.include_router(profile_router)
     app.add_exception_handler(AvatarError, answer_error)
+    app.add_exception_handler(RequestValidationError, answer_error)
     app.mount("/static", StaticFiles(directory=PAGES))

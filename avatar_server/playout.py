@@ -9,16 +9,21 @@ other, so a lip-sync offset is exact by construction and needs no time stamps.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 
+from avatar_server.protocol import MAX_OFFSET_MS
 from sonic_stream.media import FloatArray, MediaPacket
 from sonic_stream.smoothing import slew
 
 SAMPLE_RATE_HZ = 48_000
 TICK_SAMPLES = 960
 TICK_S = TICK_SAMPLES / SAMPLE_RATE_HZ
+# How fast an offset changes, in seconds per second: faster would be heard, or seen.
+SOUND_SLEW = 0.05
+PICTURE_SLEW = 0.2
 
 
 def samples_of_ms(milliseconds: float) -> int:
@@ -74,13 +79,17 @@ class Tap:
     def delay(self) -> float:
         return self._delay
 
+    @property
+    def at_rest(self) -> bool:
+        return self._delay == self._target
+
     def set_delay(self, delay: int) -> None:
         self._target = delay
 
     def read(self, timeline: Timeline, count: int) -> FloatArray:
         """The next `count` samples, assuming `count` were appended since the last call."""
         start = timeline.end_pts - count - self._delay
-        if self._delay == self._target:
+        if self.at_rest:
             return timeline.read(int(start), count)
         self._delay = slew(self._delay, self._target, self._slew * count)
         end = timeline.end_pts - self._delay
@@ -88,6 +97,11 @@ class Tap:
         first = int(np.floor(start))
         span = timeline.read(first, min(int(np.ceil(end)) + 1, timeline.end_pts) - first)
         return np.interp(positions - first, np.arange(len(span)), span).astype(np.float32)
+
+
+def timeline_for(latency_ms: float) -> Timeline:
+    """Long enough for the latest tap: latency, the largest offset, and a second."""
+    return Timeline(samples_of_ms(latency_ms + MAX_OFFSET_MS + 1000))
 
 
 class LipSync:
@@ -98,8 +112,8 @@ class LipSync:
 
     def __init__(self, latency_ms: float) -> None:
         self.latency = samples_of_ms(latency_ms)
-        self.picture = Tap(0, slew=0.2)
-        self.sound = Tap(self.latency, slew=0.05)
+        self.picture = Tap(0, PICTURE_SLEW)
+        self.sound = Tap(self.latency, SOUND_SLEW)
 
     def set_offset(self, offset_ms: int) -> None:
         self.picture.set_delay(samples_of_ms(max(offset_ms, 0)))
@@ -136,3 +150,82 @@ class PictureGate:
             ):
                 ready.append(queue.popleft())
         return ready
+
+
+class PictureHold:
+    """The pictures of one sink, held back by a delay that slews as they come.
+
+    Their stamps move with them (in 1/90000 s), so that a receiver which pairs stamps with the
+    time of arrival, and one which plays by stamps alone, both show them that much later. Due
+    times never run backwards, as the slew is slower than time. What waits is bounded by the
+    largest offset.
+    """
+
+    TIME_BASE = Fraction(1, 90_000)
+
+    def __init__(self) -> None:
+        self._delay_s = 0.0
+        self._target_s = 0.0
+        self._last_s: float | None = None
+        self._waiting: deque[tuple[float, MediaPacket]] = deque()
+
+    def set_delay(self, milliseconds: int) -> None:
+        self._target_s = milliseconds / 1000
+
+    def passes(self, packet: MediaPacket) -> bool:
+        """Whether a picture goes at once, as it is: nothing is held and nothing is to be."""
+        if self._waiting or self._delay_s or self._target_s:
+            return False
+        self._last_s = float(packet.pts * packet.time_base)
+        return True
+
+    @property
+    def next_due_s(self) -> float | None:
+        return self._waiting[0][0] if self._waiting else None
+
+    def add(self, packet: MediaPacket, now_s: float) -> None:
+        media_s = float(packet.pts * packet.time_base)
+        if self._last_s is None:
+            self._delay_s = self._target_s  # nothing was shown yet that could jump
+        else:
+            most = PICTURE_SLEW * max(media_s - self._last_s, 0.0)
+            self._delay_s = slew(self._delay_s, self._target_s, most)
+        self._last_s = media_s
+        moved = replace(
+            packet, pts=round((media_s + self._delay_s) / self.TIME_BASE), time_base=self.TIME_BASE
+        )
+        self._waiting.append((now_s + self._delay_s, moved))
+
+    def take(self, now_s: float) -> list[MediaPacket]:
+        ready = []
+        while self._waiting and self._waiting[0][0] <= now_s:
+            ready.append(self._waiting.popleft()[1])
+        return ready
+
+
+class SoundHold:
+    """The sound of one sink, later by a delay that slews; exact to the sample."""
+
+    def __init__(self) -> None:
+        self._timeline = Timeline(samples_of_ms(MAX_OFFSET_MS) + 4 * TICK_SAMPLES)
+        self._tap = Tap(0, SOUND_SLEW)
+
+    def set_delay(self, milliseconds: int) -> None:
+        delay = samples_of_ms(milliseconds)
+        if self._timeline.end_pts == 0:
+            self._tap = Tap(delay, SOUND_SLEW)  # nothing was heard yet that could jump
+        else:
+            self._tap.set_delay(delay)
+
+    @property
+    def at_rest(self) -> bool:
+        """The samples that come out are those that go in."""
+        return self._tap.at_rest and self._tap.delay == 0
+
+    def shift(self, samples: FloatArray) -> FloatArray:
+        self._timeline.append(samples)
+        return self._tap.read(self._timeline, len(samples))
+
+    def silence(self) -> None:
+        """What was not heard yet never is."""
+        self._timeline.silence_from(self._timeline.end_pts - int(self._tap.delay))

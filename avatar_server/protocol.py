@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
@@ -11,8 +12,10 @@ from avatar_server.errors import AvatarError, BadMessage
 
 SUBPROTOCOL = "avatar.v1"
 MAX_MESSAGE_BYTES = 256 * 1024
+MAX_OFFSET_MS = 500
 
 Identifier = Annotated[str, Field(min_length=1, max_length=100)]
+OffsetMs = Annotated[int, Field(ge=-MAX_OFFSET_MS, le=MAX_OFFSET_MS)]
 
 
 class Settings(BaseModel):
@@ -20,7 +23,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    lip_sync_offset_ms: Annotated[int, Field(ge=-200, le=200)] = 0
+    lip_sync_offset_ms: OffsetMs = 0
     dynamic_scale: Annotated[float, Field(ge=0.5, le=2.0)] = 1.0
     motion_scale: Annotated[float, Field(ge=0.0, le=2.0)] = 1.0
     smoothing: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
@@ -35,6 +38,7 @@ class Hello(Message):
     role: Literal["studio", "viewer"] = "studio"
     session: Identifier | None = None
     resume: Identifier | None = None
+    calibrate: bool = False
 
 
 class Offer(Message):
@@ -64,7 +68,7 @@ class Stop(Message):
 
 class Set(Message):
     type: Literal["set"]
-    lip_sync_offset_ms: Annotated[int, Field(ge=-200, le=200)] | None = None
+    lip_sync_offset_ms: OffsetMs | None = None
     dynamic_scale: Annotated[float, Field(ge=0.5, le=2.0)] | None = None
     motion_scale: Annotated[float, Field(ge=0.0, le=2.0)] | None = None
     smoothing: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
@@ -79,13 +83,21 @@ class SelectPortrait(Message):
     id: Identifier
 
 
+class SinkOffset(Message):
+    """Of one sink or viewer alone, on top of the session's `lip_sync_offset_ms`."""
+
+    type: Literal["sink_offset"]
+    id: Identifier
+    offset_ms: OffsetMs
+
+
 class Ping(Message):
     type: Literal["ping"]
     t: float = 0.0
 
 
 # What a session is told to do, by the studio or over HTTP.
-Command = SelectSource | Say | Play | Stop | Set | SelectPortrait
+Command = SelectSource | Say | Play | Stop | Set | SelectPortrait | SinkOffset
 ClientMessage = Command | Hello | Offer | Ping
 
 
@@ -93,14 +105,39 @@ class _Envelope(RootModel[ClientMessage]):
     root: Annotated[ClientMessage, Field(discriminator="type")]
 
 
+class _CommandEnvelope(RootModel[Command]):
+    root: Annotated[Command, Field(discriminator="type")]
+
+
 def parse(text: str) -> ClientMessage:
     """A client's message. Raises `BadMessage` saying which field is wrong and why."""
     try:
         return _Envelope.model_validate_json(text).root
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "message"
-        raise BadMessage(f"{where}: {first['msg']}") from error
+        raise _bad_message(error) from error
+
+
+def command(kind: str, fields: Mapping[str, Any]) -> Command:
+    """The command of that type. Raises `BadMessage` saying which field is wrong and why."""
+    try:
+        return _CommandEnvelope.model_validate({**fields, "type": kind}).root
+    except ValidationError as error:
+        raise _bad_message(error) from error
+
+
+def command_fields(kind: str) -> list[str]:
+    """A command's fields in their order, for ways in that have no names for them. Raises
+    `BadMessage` when there is no such command."""
+    for model in get_args(Command):
+        if kind in get_args(model.model_fields["type"].annotation):
+            return [name for name in model.model_fields if name != "type"]
+    raise BadMessage(f"there is no command {kind!r}")
+
+
+def _bad_message(error: ValidationError) -> BadMessage:
+    first = error.errors(include_input=False, include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "message"
+    return BadMessage(f"{where}: {first['msg']}")
 
 
 def encode(kind: str, /, **fields: Any) -> str:

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from avatar_server import protocol
+from avatar_server.calibration import Calibration
 from avatar_server.clock import Clock, MonotonicClock
-from avatar_server.config import Config
+from avatar_server.config import Config, SessionSection
 from avatar_server.errors import AvatarError, WorkerFailed
 from avatar_server.files import Files
 from avatar_server.metrics import Metrics
 from avatar_server.portraits import Portraits, PreparedPortrait
+from avatar_server.profiles import Profiles
 from avatar_server.rtc.peer import RtcSettings
-from avatar_server.session import Session, SessionOptions
-from avatar_server.sessions import Sessions
+from avatar_server.session import Session, SessionOptions, stream_options
+from avatar_server.sessions import SessionPlan, Sessions
+from avatar_server.sources.beeps import BeepSource
 from avatar_server.sources.speech import EspeakSpeech
-from avatar_server.worker.pool import EngineRequest, StreamRequest, WorkerPool
-from sonic_stream.engine import StreamOptions
+from avatar_server.tokens import token_files
+from avatar_server.worker.pool import EngineRequest, StreamRequest, WorkerPool, WorkerStream
 
 log = logging.getLogger(__name__)
 
 AUTO, LARGE, FALLBACK = "auto", "sonic", "lite"
+# Before a permanent session begins anew: doubled each time that it fails at once.
+KEEP_PAUSE_S, KEEP_PAUSE_MAX_S = 1.0, 60.0
 
 
 class Server:
@@ -36,10 +44,15 @@ class Server:
         self.speech = EspeakSpeech()
         self.notices: list[dict[str, str]] = []
         self._use(LARGE if config.engine.name == AUTO else config.engine.name)
+        cache = config.paths.cache
+        self.tokens = token_files(cache)
         self.sessions = Sessions(
-            config.limits.sessions, self._open_session, self.clock, self.metrics
+            config.limits.sessions, self._open_session, self.tokens, self.clock, self.metrics
         )
+        self.profiles = Profiles(Path(cache) / "profiles.json")
+        self._calibration = Calibration(Path(cache), config.engine.size_px, self.clock)
         self._default: PreparedPortrait | None = None
+        self._keepers: list[asyncio.Task[None]] = []
 
     def _use(self, engine: str) -> None:
         """Which engine draws, from now on."""
@@ -77,10 +90,18 @@ class Server:
             await self._choose()
         self._default = await self.portraits.prepare_default()
         await asyncio.gather(self.pool.start(), self.portraits.prepare_rest())
+        for section in self.config.sessions:
+            plan = self._permanent(section)
+            await self.sessions.create(plan)
+            self._keepers.append(asyncio.create_task(self._keep(plan)))
 
     async def close(self) -> None:
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
         await self.sessions.close()
         await self.pool.close()
+        await self._calibration.close()
         await self.speech.close()
         self.files.close()
 
@@ -101,26 +122,54 @@ class Server:
             "notices": self.notices,
         }
 
-    async def _open_session(self, ident: str, token: str) -> Session:
+    def _permanent(self, section: SessionSection) -> SessionPlan:
+        """The same token again after a restart, so that links stay good."""
+        token = section.token or self.tokens.read(section.id)
+        settings = protocol.Settings(lip_sync_offset_ms=section.lip_sync_offset_ms)
+        return SessionPlan(section.id, token, section.portrait, settings, alive_s=math.inf)
+
+    async def _keep(self, plan: SessionPlan) -> None:
+        """Begin a permanent session anew whenever it has ended."""
+        plan = replace(plan, token=self.sessions.get(plan.id).options.token)
+        pause_s = KEEP_PAUSE_S
+        while True:
+            since_s = self.clock.now_s()
+            await self.sessions.ended(plan.id)
+            lived_s = self.clock.now_s() - since_s
+            pause_s = KEEP_PAUSE_S if lived_s > KEEP_PAUSE_MAX_S else pause_s
+            await self.clock.sleep_until_s(self.clock.now_s() + pause_s)
+            pause_s = min(2 * pause_s, KEEP_PAUSE_MAX_S)
+            try:
+                await self.sessions.create(plan)
+            except AvatarError as error:
+                log.warning("session %s did not come back yet: %s", plan.id, error)
+
+    async def _worker(self, plan: SessionPlan, portrait: PreparedPortrait) -> WorkerStream:
+        bitrate_bps = self.config.media.bitrate_bps
+        if plan.calibrate:
+            return await self._calibration.open(bitrate_bps)
+        options = stream_options(plan.settings)
+        return await self.pool.open(StreamRequest(portrait.identity, options, bitrate_bps))
+
+    async def _open_session(self, plan: SessionPlan) -> Session:
         if self._default is None:
             raise AvatarError("the server is still starting; try again in a moment", "starting")
-        worker = await self.pool.open(
-            StreamRequest(
-                identity=self._default.identity,
-                options=StreamOptions(),
-                bitrate_bps=self.config.media.bitrate_bps,
-            )
-        )
+        portrait = self.portraits.get(plan.portrait) if plan.portrait else self._default
+        worker = await self._worker(plan, portrait)
         media, limits = self.config.media, self.config.limits
         options = SessionOptions(
-            id=ident,
-            token=token,
-            portrait=self._default.id,
+            id=plan.id,
+            token=plan.token,
+            portrait=portrait.id,
             margin_ms=media.margin_ms,
-            heartbeat_s=limits.heartbeat_s,
+            heartbeat_s=limits.heartbeat_s if plan.alive_s is None else plan.alive_s,
             viewer_limit=limits.viewers_per_session,
             rtc=RtcSettings(
                 ice_servers=tuple(media.ice_servers), host_addresses=tuple(media.host_addresses)
             ),
         )
-        return Session(options, worker, self.clock, self.metrics)
+        session = Session(options, worker, self.clock, self.metrics)
+        session.configure(plan.settings)
+        if plan.calibrate:
+            session.voice.enqueue(BeepSource())
+        return session

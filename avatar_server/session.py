@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from avatar_server.playout import (
     TICK_SAMPLES,
     LipSync,
     PictureGate,
-    Timeline,
+    timeline_for,
 )
 from avatar_server.rtc.peer import RtcSettings
 from avatar_server.sinks.base import Sinks
@@ -59,6 +60,11 @@ class SessionOptions:
     viewer_limit: int
     rtc: RtcSettings
 
+    @property
+    def permanent(self) -> bool:
+        """Never given up, however long nobody is heard of."""
+        return math.isinf(self.heartbeat_s)
+
 
 class Session:
     """See the module. `listeners` receive every message meant for the session's clients."""
@@ -71,9 +77,9 @@ class Session:
         self.portrait = options.portrait
         self.latency_ms = worker.spec.latency_ms + options.margin_ms
         self.voice = Voice()
-        self.sinks = Sinks(worker.set_codecs)
+        self.sinks = Sinks(worker.set_codecs, clock)
         self.viewers = Viewers(
-            options.rtc, options.viewer_limit, self.sinks.refresh, worker.request_keyframe
+            options.rtc, options.viewer_limit, self.sinks.refresh, worker.request_keyframe, clock
         )
         self.sinks.add("viewers", self.viewers)
         self.listeners: set[Callable[[str], None]] = set()
@@ -83,6 +89,7 @@ class Session:
         self._clock = clock
         self._playout = _Playout(self.latency_ms, PictureGate(self.latency_ms, worker.spec.fps))
         self._heard_s = clock.now_s()
+        self._finished = asyncio.Event()
 
     @property
     def id(self) -> str:
@@ -95,8 +102,12 @@ class Session:
                 pace = group.create_task(self._pace(), name="pace")
                 collect = group.create_task(self._collect(), name="collect")
                 report = group.create_task(self._report(), name="report")
-                await self._abandoned()
-                for task in (pace, collect, report):
+                ends = {
+                    group.create_task(self._abandoned(), name="abandoned"),
+                    group.create_task(self._finished.wait(), name="finished"),
+                }
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                for task in (pace, collect, report, *ends):
                     task.cancel()
         except* AvatarError as group_error:
             raise group_error.exceptions[0] from None
@@ -108,6 +119,10 @@ class Session:
                 evicted.set()
 
     # What clients may do.
+
+    def finish(self) -> None:
+        """End now, whoever watches."""
+        self._finished.set()
 
     def heard(self) -> None:
         """The studio gave a sign of life."""
@@ -121,9 +136,11 @@ class Session:
         evicted = self._present[viewer] = asyncio.Event()
         return evicted
 
-    async def connect(self, viewer: str, sdp: str, *, want_mic: bool) -> str:
+    async def connect(
+        self, viewer: str, sdp: str, *, want_mic: bool, offset_ms: int | None = None
+    ) -> str:
         """Answer a viewer's offer with SDP. Raises `ServerFull` or `BadOffer`."""
-        peer = await self.viewers.join(viewer, sdp, want_mic=want_mic)
+        peer = await self.viewers.join(viewer, sdp, want_mic=want_mic, offset_ms=offset_ms)
         if want_mic:
             self.voice.attach(peer.mic)
         return peer.answer_sdp
@@ -151,24 +168,32 @@ class Session:
             "viewers": len(self.viewers),
         }
 
+    def outputs(self) -> list[dict[str, object]]:
+        """Every sink, and every viewer by itself."""
+        others = [sink for sink in self.sinks.status() if sink["id"] != "viewers"]
+        return others + self.viewers.each()
+
     def configure(self, settings: protocol.Settings) -> None:
         self.settings = settings
         self._playout.lip_sync.set_offset(settings.lip_sync_offset_ms)
-        self.worker.set_options(
-            StreamOptions(
-                dynamic_scale=settings.dynamic_scale,
-                motion_scale=settings.motion_scale,
-                smoothing=settings.smoothing,
-            )
-        )
+        self.worker.set_options(stream_options(settings))
         self.tell_state()
+
+    def set_sink_offset(self, ident: str, offset_ms: int) -> None:
+        """Of one sink or one viewer. Raises `SinkError`."""
+        (self.viewers.find(ident) or self.sinks.get(ident)).set_offset(offset_ms)
 
     async def stop(self) -> None:
         """Barge-in: what was not heard yet is never heard."""
-        self._playout.interrupt()
+        self._interrupt()
         await self.voice.stop()
-        self._playout.interrupt()
+        self._interrupt()
         self.tell_state()
+
+    def _interrupt(self) -> None:
+        self._playout.interrupt()
+        self.sinks.silence()
+        self.viewers.silence()
 
     # The loops.
 
@@ -232,21 +257,31 @@ class Session:
                 self.tell(protocol.encode("stats", **report))
 
     async def _abandoned(self) -> None:
-        """Wait until the studio is unheard of for the heartbeat limit and nobody else watches."""
+        """Wait until the studio is unheard of for the heartbeat limit and nothing else takes the
+        avatar: no viewer, no other sink than the viewers'."""
         while True:
             silent_s = self._clock.now_s() - self._heard_s
-            watched = len(self.viewers) > self.viewers.has("studio")
+            watched = len(self.viewers) > self.viewers.has("studio") or len(self.sinks) > 1
             if silent_s >= self.options.heartbeat_s and not watched:
                 return
-            wait_s = max(self.options.heartbeat_s - silent_s, 0.25)
+            wait_s = min(max(self.options.heartbeat_s - silent_s, 0.25), 3600.0)
             await self._clock.sleep_until_s(self._clock.now_s() + wait_s)
+
+
+def stream_options(settings: protocol.Settings) -> StreamOptions:
+    """What of the settings is the engine's affair."""
+    return StreamOptions(
+        dynamic_scale=settings.dynamic_scale,
+        motion_scale=settings.motion_scale,
+        smoothing=settings.smoothing,
+    )
 
 
 class _Playout:
     """The moving parts between the voice and the sinks."""
 
     def __init__(self, latency_ms: float, gate: PictureGate) -> None:
-        self.timeline = Timeline()
+        self.timeline = timeline_for(latency_ms)
         self.lip_sync = LipSync(latency_ms)
         self.gate = gate
         self.generation = 0

@@ -7,6 +7,7 @@ import hmac
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
 
 from avatar_server import protocol
 from avatar_server.clock import Clock
@@ -15,21 +16,44 @@ from avatar_server.errors import (
     BadToken,
     Draining,
     NoSession,
+    NoToken,
     ServerFull,
     WorkerFailed,
 )
 from avatar_server.metrics import Metrics
 from avatar_server.session import Session, end
+from avatar_server.tokens import TokenFiles
 
 log = logging.getLogger(__name__)
 
-Opener = Callable[[str, str], Awaitable[Session]]
+
+@dataclass(frozen=True, slots=True)
+class SessionPlan:
+    """What is asked of a new session. What is empty is made up, or the server's default.
+
+    `alive_s`: unheard of and unwatched for so long, it ends; infinite: never.
+    `calibrate`: the testcard's pictures and a beep a second, to measure with.
+    """
+
+    id: str = ""
+    token: str = ""
+    portrait: str = ""
+    settings: protocol.Settings = field(default_factory=protocol.Settings)
+    alive_s: float | None = None
+    calibrate: bool = False
+
+
+Opener = Callable[[SessionPlan], Awaitable[Session]]
 
 
 class Sessions:
-    """`opener(id, token)` builds a session; a place is taken before it is awaited."""
+    """`opener` builds a session; a place is taken before it is awaited. `tokens` tells the
+    user's own programs."""
 
-    def __init__(self, limit: int, opener: Opener, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self, limit: int, opener: Opener, tokens: TokenFiles, clock: Clock, metrics: Metrics
+    ) -> None:
+        self._tokens = tokens
         self._limit = limit
         self._opener = opener
         self._clock = clock
@@ -45,17 +69,24 @@ class Sessions:
     def accepting(self) -> bool:
         return not self._draining and len(self._live) + self._opening < self._limit
 
-    async def create(self) -> Session:
+    async def create(self, plan: SessionPlan | None = None) -> Session:
         """Raises `ServerFull`, `Draining` or `WorkerFailed`."""
+        plan = plan or SessionPlan()
+        plan = replace(
+            plan,
+            id=plan.id or secrets.token_urlsafe(9),
+            token=plan.token or secrets.token_urlsafe(24),
+        )
         if self._draining:
             raise Draining("the server is shutting down; try again in a minute")
         if not self.accepting:
             raise ServerFull(f"all {self._limit} sessions are taken; try again when one has ended")
         self._opening += 1
         try:
-            session = await self._opener(secrets.token_urlsafe(9), secrets.token_urlsafe(24))
+            session = await self._opener(plan)
         finally:
             self._opening -= 1
+        self._tokens.write(session.id, plan.token)
         task = asyncio.create_task(self._supervise(session), name=f"session {session.id}")
         self._live[session.id] = (session, task, self._clock.now_s())
         self._metrics.sessions.set(len(self._live))
@@ -71,10 +102,23 @@ class Sessions:
     def resume(self, ident: str, token: str | None) -> Session:
         """Raises `NoSession` or `BadToken`."""
         session = self.get(ident)
-        if not hmac.compare_digest((token or "").encode(), session.options.token.encode()):
-            raise BadToken("the resume token does not belong to this session")
+        if not token:
+            raise NoToken("this needs the session's token: Authorization: Bearer TOKEN")
+        if not hmac.compare_digest(token.encode(), session.options.token.encode()):
+            raise BadToken("this token does not belong to this session")
         session.heard()
         return session
+
+    async def ended(self, ident: str) -> None:
+        """Wait until a session is no more."""
+        if ident in self._live:
+            await asyncio.wait({self._live[ident][1]})
+
+    def newest(self) -> Session:
+        """Raises `NoSession`."""
+        if not self._live:
+            raise NoSession("there is no session; open the studio page, or create one")
+        return next(reversed(self._live.values()))[0]
 
     def listing(self) -> list[dict[str, object]]:
         now_s = self._clock.now_s()
@@ -118,4 +162,6 @@ class Sessions:
             session.tell(protocol.encode_error(failure))
         finally:
             self._live.pop(session.id, None)
+            if not session.options.permanent:
+                self._tokens.remove(session.id)
             self._metrics.sessions.set(len(self._live))

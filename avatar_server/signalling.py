@@ -15,6 +15,7 @@ from avatar_server.control import carry_out
 from avatar_server.errors import AvatarError, BadMessage, NotAllowed
 from avatar_server.server import Server
 from avatar_server.session import Session
+from avatar_server.sessions import SessionPlan
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ class Connection:
                 raise BadMessage("a viewer's hello names a session")
             return Client(sessions.get(hello.session), "ws-" + secrets.token_urlsafe(6))
         if hello.session is None:
-            return Client(await sessions.create(), STUDIO)
+            return Client(await sessions.create(SessionPlan(calibrate=hello.calibrate)), STUDIO)
         return Client(sessions.resume(hello.session, hello.resume), STUDIO)
 
     async def _attend(self, client: Client) -> None:

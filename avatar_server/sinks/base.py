@@ -10,8 +10,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from avatar_server.clock import Clock, MonotonicClock
 from avatar_server.errors import AvatarError
 from avatar_server.rtc.opus import OpusEncoder
+from avatar_server.sinks.offset import OffsetSink
 from sonic_stream.media import MediaPacket
 
 MAX_SINKS = 16
@@ -65,12 +67,19 @@ class Sink(Protocol):
 
 
 class Sinks:
-    """`on_codecs` learns which video codecs are wanted by anybody."""
+    """Each with an offset of its own. `on_codecs` learns which video codecs are wanted by
+    anybody."""
 
-    def __init__(self, on_codecs: Callable[[frozenset[str]], None]) -> None:
+    def __init__(
+        self, on_codecs: Callable[[frozenset[str]], None], clock: Clock | None = None
+    ) -> None:
         self._on_codecs = on_codecs
-        self._sinks: dict[str, Sink] = {}
+        self._clock = clock or MonotonicClock()
+        self._sinks: dict[str, OffsetSink] = {}
         self._opus = OpusEncoder()
+
+    def __len__(self) -> int:
+        return len(self._sinks)
 
     def add(self, ident: str, sink: Sink) -> None:
         """Raises `SinkError` when the name is taken or there are too many."""
@@ -78,14 +87,19 @@ class Sinks:
             raise SinkError(f"there is a sink {ident!r} already; close it first")
         if len(self._sinks) >= MAX_SINKS:
             raise SinkError(f"a session has at most {MAX_SINKS} sinks")
-        self._sinks[ident] = sink
+        self._sinks[ident] = OffsetSink(sink, self._clock)
         self.refresh()
+
+    def get(self, ident: str) -> OffsetSink:
+        """Raises `SinkError` when there is none of that name."""
+        if ident not in self._sinks:
+            raise SinkError(f"there is no sink {ident!r}", "no_sink")
+        return self._sinks[ident]
 
     async def remove(self, ident: str) -> None:
         """Raises `SinkError` when there is none of that name."""
-        sink = self._sinks.pop(ident, None)
-        if sink is None:
-            raise SinkError(f"there is no sink {ident!r}", "no_sink")
+        sink = self.get(ident)
+        del self._sinks[ident]
         self.refresh()
         await sink.close()
 
@@ -104,6 +118,11 @@ class Sinks:
     def send_picture(self, packet: MediaPacket) -> None:
         for sink in list(self._sinks.values()):
             sink.send_picture(packet)
+
+    def silence(self) -> None:
+        """Barge-in: what sinks with a later sound did not hear yet, they never hear."""
+        for sink in self._sinks.values():
+            sink.silence()
 
     def status(self) -> list[dict[str, object]]:
         return [

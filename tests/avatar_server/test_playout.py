@@ -4,16 +4,19 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avatar_server.playout import (
     TICK_SAMPLES,
     LipSync,
     PictureGate,
+    PictureHold,
+    SoundHold,
     Tap,
     Timeline,
     samples_of_ms,
+    timeline_for,
 )
 from sonic_stream.media import MediaPacket
 
@@ -75,19 +78,33 @@ def test_a_resting_tap_gives_the_very_samples() -> None:
     assert np.array_equal(got, timeline.read(timeline.end_pts - 500 - TICK_SAMPLES, TICK_SAMPLES))
 
 
-@given(st.integers(-200, 200))
+@settings(max_examples=40)
+@given(st.integers(-500, 500))
 def test_an_offset_shifts_picture_against_sound_by_exactly_that(offset_ms: int) -> None:
-    lip_sync, timeline = LipSync(160), Timeline()
+    lip_sync, timeline = LipSync(160), timeline_for(160)
     lip_sync.set_offset(offset_ms)
-    picture, sound = run(lip_sync, 300, timeline)
+    picture, sound = run(lip_sync, 560, timeline)
     shift = (picture - sound) - samples_of_ms(160)
     # Positive: the picture shows older sound, so it comes later.
     assert shift == pytest.approx(-samples_of_ms(offset_ms), abs=2)
 
 
-@given(st.lists(st.integers(-200, 200), min_size=1, max_size=8))
+@settings(max_examples=25)
+@given(st.floats(40, 2500), st.sampled_from([-500, 500]))
+def test_the_timeline_holds_the_largest_offset_at_any_latency(
+    latency_ms: float, offset_ms: int
+) -> None:
+    lip_sync, timeline = LipSync(latency_ms), timeline_for(latency_ms)
+    lip_sync.set_offset(offset_ms)
+    run(lip_sync, 520, timeline)
+    assert lip_sync.picture.at_rest
+    assert lip_sync.sound.at_rest
+
+
+@settings(max_examples=40)
+@given(st.lists(st.integers(-500, 500), min_size=1, max_size=8))
 def test_slewing_never_jumps(offsets_ms: list[int]) -> None:
-    lip_sync, timeline = LipSync(160), Timeline()
+    lip_sync, timeline = LipSync(160), timeline_for(160)
     run(lip_sync, 20, timeline)
     last = None
     for offset_ms in offsets_ms:
@@ -121,3 +138,86 @@ def test_the_gate_is_bounded_and_keeps_order_per_codec() -> None:
     early = gate.take(0.0)
     assert [p.pts for p in early if p.codec == "vp8"] == [0, 1, 2]
     assert [p.pts for p in early if p.codec == "h264"] == [0, 1, 2]
+
+
+Changes = st.lists(st.tuples(st.integers(0, 500), st.integers(0, 30)), min_size=1, max_size=6)
+
+
+@given(Changes)
+def test_held_pictures_keep_their_order_lose_none_and_reach_the_offset(
+    changes: list[tuple[int, int]],
+) -> None:
+    """Each change is (offset in ms, pictures until the next one)."""
+    hold, left, pts = PictureHold(), [], 0
+    assert hold.passes(packet(0))
+    for offset_ms, pictures in [*changes, (changes[-1][0], 80)]:
+        hold.set_delay(offset_ms)
+        for _ in range(pictures):
+            pts += 1
+            now_s = pts / 25
+            left += [(now_s, p) for p in hold.take(now_s)]
+            if hold.passes(packet(pts)):
+                left.append((now_s, packet(pts)))
+            else:
+                hold.add(packet(pts), now_s)
+                assert hold.next_due_s is not None
+    left += [(hold.next_due_s, p) for p in hold.take(1e9)]
+    stamps = [float(p.pts * p.time_base) for _, p in left]
+    assert len(stamps) == pts
+    steps = np.diff(stamps)
+    assert steps.min(initial=0.04) > 0.04 * 0.79, "never faster than the slew"
+    assert steps.max(initial=0.04) < 0.04 * 1.21, "never slower than the slew"
+    assert stamps[-1] - pts / 25 == pytest.approx(changes[-1][0] / 1000, abs=1e-4)
+
+
+@given(st.integers(0, 500))
+def test_a_picture_leaves_when_its_own_stamp_says(offset_ms: int) -> None:
+    hold = PictureHold()
+    hold.set_delay(offset_ms)
+    for pts in range(20):
+        if hold.passes(packet(pts)):
+            assert offset_ms == 0
+            continue
+        hold.add(packet(pts), 100 + pts / 25)
+    waiting = hold.next_due_s
+    if offset_ms:
+        assert waiting == pytest.approx(100 + offset_ms / 1000)
+        assert hold.take(waiting - 1e-6) == []
+        assert [p.pts for p in hold.take(waiting)] == [90 * offset_ms]
+
+
+@settings(max_examples=25)
+@given(Changes)
+def test_held_sound_slews_without_a_jump_and_is_exact_at_rest(
+    changes: list[tuple[int, int]],
+) -> None:
+    hold, last, pts = SoundHold(), None, 0
+    for offset_ms, ticks in [(0, 1), *changes, (changes[-1][0], 560)]:
+        hold.set_delay(offset_ms)
+        for _ in range(ticks):
+            heard = hold.shift(np.arange(pts, pts + TICK_SAMPLES, dtype=np.float32))
+            steps = np.diff(heard if last is None else np.concatenate([[last], heard]))
+            if last is not None and last > 1:
+                assert steps.min() > 0.8  # 0.95 in float32 of this size
+                assert steps.max() < 1.2
+            last, pts = heard[-1], pts + TICK_SAMPLES
+    assert pts - 1 - last == samples_of_ms(changes[-1][0])
+    assert hold.at_rest == (changes[-1][0] == 0)
+
+
+def test_a_sink_that_begins_with_an_offset_has_it_from_the_first_sample() -> None:
+    hold = SoundHold()
+    hold.set_delay(100)
+    heard = [hold.shift(np.full(TICK_SAMPLES, 7, np.float32)) for _ in range(6)]
+    assert not np.concatenate(heard[:5]).any()
+    assert heard[5].tolist() == [7] * TICK_SAMPLES
+
+
+def test_what_a_held_sink_did_not_hear_yet_is_silenced() -> None:
+    hold = SoundHold()
+    hold.set_delay(200)
+    for _ in range(20):
+        hold.shift(np.ones(TICK_SAMPLES, np.float32))
+    hold.silence()
+    after = [hold.shift(np.zeros(TICK_SAMPLES, np.float32)) for _ in range(12)]
+    assert not np.concatenate(after)[240:].any()

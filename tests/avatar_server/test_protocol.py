@@ -19,7 +19,7 @@ from avatar_server.errors import BadMessage, ServerFull
         ('{"type": "say"}', "text"),
         ('{"type": "say", "text": ""}', "at least 1"),
         (json.dumps({"type": "say", "text": "x" * 2001}), "at most 2000"),
-        ('{"type": "set", "lip_sync_offset_ms": 201}', "200"),
+        ('{"type": "set", "lip_sync_offset_ms": 501}', "500"),
         ('{"type": "set", "dynamic_scale": "loud"}', "dynamic_scale"),
         ('{"type": "set", "colour": 1}', "colour"),
         ('{"type": "source", "kind": "camera"}', "kind"),

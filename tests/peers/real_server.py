@@ -34,22 +34,29 @@ class RealServer:
         return listing
 
 
-def to_toml(sections: Mapping[str, Mapping[str, object]]) -> str:
-    return "\n".join(
-        f"[{name}]\n" + "\n".join(f"{key} = {json.dumps(value)}" for key, value in body.items())
-        for name, body in sections.items()
-    )
+Section = Mapping[str, object] | list[dict[str, object]]
+
+
+def to_toml(sections: Mapping[str, Section]) -> str:
+    parts = []
+    for name, body in sections.items():
+        tables = body if isinstance(body, list) else [body]
+        title = f"[[{name}]]" if isinstance(body, list) else f"[{name}]"
+        for table in tables:
+            lines = [f"{key} = {json.dumps(value)}" for key, value in table.items()]
+            parts.append("\n".join([title, *lines]))
+    return "\n".join(parts) + "\n"
 
 
 @contextmanager
-def real_server(**sections: Mapping[str, object]) -> Iterator[RealServer]:
+def real_server(**sections: Section) -> Iterator[RealServer]:
     """Start with the given sections over test defaults; killed at the end, whatever happened."""
     with tempfile.TemporaryDirectory() as folder:
-        config = {
+        config: dict[str, Section] = {
             "server": {"port": 0, "drain_s": 1.0} | dict(sections.get("server", {})),
             "media": {"host_addresses": ["127.0.0.1"]} | dict(sections.get("media", {})),
             "paths": {"cache": f"{folder}/cache"},
-        } | {k: dict(v) for k, v in sections.items() if k not in ("server", "media")}
+        } | {k: v for k, v in sections.items() if k not in ("server", "media")}
         path = Path(folder) / "server.toml"
         path.write_text(to_toml(config))
         process = subprocess.Popen(
