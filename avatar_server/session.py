@@ -159,6 +159,7 @@ class Session:
                 dynamic_scale=settings.dynamic_scale,
                 motion_scale=settings.motion_scale,
                 smoothing=settings.smoothing,
+                expression=settings.expression,
             )
         )
         self.tell_state()

@@ -20,7 +20,7 @@ NAMES = ("smile", "frown", "cheek", "brow_up", "brow_down", "jaw", "press")
 EXTRA = ("lids", "pitch_deg", "roll_deg")  # lids: -1 narrowed .. 1 wide
 LOOKS: dict[Expression, dict[str, float]] = {
     "neutral": {},
-    "happy": {"smile": 0.85, "cheek": 0.75, "brow_up": 0.12, "lids": -0.45, "pitch_deg": -0.8,
+    "happy": {"smile": 0.95, "cheek": 0.85, "brow_up": 0.12, "lids": -0.5, "pitch_deg": -0.8,
               "roll_deg": 1.2},
     "serious": {"frown": 0.4, "brow_down": 0.75, "lids": -0.15, "press": 0.12, "pitch_deg": 1.2},
     "surprised": {"brow_up": 0.8, "jaw": 0.14, "lids": 0.65, "pitch_deg": -1.6},
