@@ -37,6 +37,8 @@ def _add_generate(commands: Any) -> None:
     generate.add_argument("--dynamic-scale", type=float, default=1.0)
     generate.add_argument("--motion-scale", type=float, default=1.0)
     generate.add_argument("--seed", type=int)
+    expressions = ("neutral", "happy", "serious", "surprised")
+    generate.add_argument("--expression", choices=expressions, default="neutral")
 
 
 def _add_weights(commands: Any) -> None:
@@ -80,6 +82,7 @@ def run_generate(options: argparse.Namespace) -> None:
         dynamic_scale=options.dynamic_scale,
         motion_scale=options.motion_scale,
         seed=options.seed,
+        expression=options.expression,
     )
     settings = {}
     if options.clip_engine == "sonic":

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 from avatar_server.errors import AvatarError, BadMessage
+from sonic_stream.engine import Expression
 
 SUBPROTOCOL = "avatar.v1"
 MAX_MESSAGE_BYTES = 256 * 1024
@@ -27,6 +28,7 @@ class Settings(BaseModel):
     dynamic_scale: Annotated[float, Field(ge=0.5, le=2.0)] = 1.0
     motion_scale: Annotated[float, Field(ge=0.0, le=2.0)] = 1.0
     smoothing: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+    expression: Expression = "neutral"
 
 
 class Message(BaseModel):
@@ -72,6 +74,7 @@ class Set(Message):
     dynamic_scale: Annotated[float, Field(ge=0.5, le=2.0)] | None = None
     motion_scale: Annotated[float, Field(ge=0.0, le=2.0)] | None = None
     smoothing: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
+    expression: Expression | None = None
 
     def applied_to(self, settings: Settings) -> Settings:
         changes = self.model_dump(exclude={"type"}, exclude_none=True)

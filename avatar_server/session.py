@@ -274,6 +274,7 @@ def stream_options(settings: protocol.Settings) -> StreamOptions:
         dynamic_scale=settings.dynamic_scale,
         motion_scale=settings.motion_scale,
         smoothing=settings.smoothing,
+        expression=settings.expression,
     )
 
 

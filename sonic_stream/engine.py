@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 
@@ -45,6 +45,9 @@ class Portrait:
             raise ValueError(f"landmarks must be float32 [478, 3], not {self.landmarks.shape}")
 
 
+Expression = Literal["neutral", "happy", "serious", "surprised"]
+
+
 @dataclass(frozen=True, slots=True)
 class StreamOptions:
     """Live controls of a stream. Values outside their ranges raise `ValueError`."""
@@ -53,8 +56,12 @@ class StreamOptions:
     motion_scale: float = 1.0  # head, gaze, brows, 0..2
     smoothing: float = 0.5  # 0 = crisp, 1 = calm
     seed: int = 0
+    expression: Expression = "neutral"  # engines that have none ignore it
 
     def __post_init__(self) -> None:
+        if self.expression not in get_args(Expression):
+            known = ", ".join(get_args(Expression))
+            raise ValueError(f"no expression {self.expression!r}; there are {known}")
         for name, low, high in (
             ("dynamic_scale", 0.5, 2.0),
             ("motion_scale", 0.0, 2.0),

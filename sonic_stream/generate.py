@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sonic_stream.avatars import load_avatar
-from sonic_stream.engine import Engine, Portrait, Stream, StreamOptions, load_engine
+from sonic_stream.engine import Engine, Expression, Portrait, Stream, StreamOptions, load_engine
 from sonic_stream.media import AudioChunk, ByteArray, FloatArray
 from sonic_stream.portrait import load_portrait
 from sonic_stream.recording import Video, read_sound
@@ -42,6 +42,7 @@ class GenerateOptions:
     dynamic_scale: float = 1.0
     motion_scale: float = 1.0
     seed: int | None = None
+    expression: Expression = "neutral"  # `sonic` has none
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -110,7 +111,12 @@ class StreamedModel:
         self, portrait: Portrait, samples: FloatArray, options: GenerateOptions, progress: Progress
     ) -> Iterator[ByteArray]:
         engine = load_engine(self.engine, size_px=options.min_resolution // 16 * 16)
-        live = StreamOptions(options.dynamic_scale, options.motion_scale, seed=options.seed or 0)
+        live = StreamOptions(
+            options.dynamic_scale,
+            options.motion_scale,
+            seed=options.seed or 0,
+            expression=options.expression,
+        )
         stream = engine.open(engine.prepare(portrait), live)
         count = frames_of(samples)
         for made, picture in enumerate(_pushed(engine, stream, samples)):

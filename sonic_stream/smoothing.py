@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -40,3 +42,24 @@ class AttackRelease:
         twin = AttackRelease(self._attack_s, self._release_s, len(self.value))
         twin.value = self.value.copy()
         return twin
+
+
+class Spring:
+    """A critically damped follower of a vector: no overshoot, no step in speed.
+
+    A step of the target is 95 % done after 4.7 / `omega` seconds; exact for any `dt_s`.
+    """
+
+    def __init__(self, omega: float, size: int) -> None:
+        self.omega = omega
+        self.value: npt.NDArray[np.float64] = np.zeros(size)
+        self._speed: npt.NDArray[np.float64] = np.zeros(size)
+
+    def step(self, target: npt.ArrayLike, dt_s: float) -> npt.NDArray[np.float64]:
+        """`omega` may be changed between steps."""
+        away = self.value - np.asarray(target)
+        gained = (self._speed + self.omega * away) * dt_s
+        share = math.exp(-self.omega * dt_s)
+        self.value = target + (away + gained) * share
+        self._speed = (self._speed - self.omega * gained) * share
+        return self.value

@@ -3,7 +3,9 @@
 import { WORDS, preferredLanguage, translate } from "/static/lib/i18n.js";
 import { AvatarConnection } from "/static/lib/rtc.js";
 import { Signalling } from "/static/lib/signalling.js";
-import { showPortraits, showReport, showSliders, showStats, showVoices } from "/static/lib/view.js";
+import {
+  showExpressions, showPortraits, showReport, showSliders, showStats, showVoices,
+} from "/static/lib/view.js";
 
 /** @param {string} id */
 const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
@@ -221,10 +223,15 @@ function render() {
   showPortraits(byId("portraits"), welcome.portraits, welcome.portrait, (id) =>
     signalling.send({ type: "portrait", id }),
   );
-  showSliders(byId("sliders"), welcome.settings, words, (name, value) => {
+  /** @param {string} name @param {number | string} value */
+  const set = (name, value) => {
     welcome.settings[name] = value;
     signalling.send({ type: "set", [name]: value });
-  });
+  };
+  showSliders(byId("sliders"), welcome.settings, words, set);
+  showExpressions(byId("expressions"), welcome.settings.expression, words, (expression) =>
+    set("expression", expression),
+  );
 }
 
 goLive.onclick = () => (microphone ? stopMicrophone() : startMicrophone());

@@ -44,6 +44,14 @@ def test_a_set_changes_only_what_it_names() -> None:
     assert settings == protocol.Settings(lip_sync_offset_ms=40, motion_scale=0.0)
 
 
+def test_an_expression_is_one_of_those_that_there_are() -> None:
+    message = protocol.parse('{"type": "set", "expression": "happy"}')
+    assert isinstance(message, protocol.Set)
+    assert message.applied_to(protocol.Settings()).expression == "happy"
+    with pytest.raises(BadMessage, match="'neutral', 'happy', 'serious' or 'surprised'"):
+        protocol.parse('{"type": "set", "expression": "bored"}')
+
+
 def test_errors_travel_with_code_and_fatality() -> None:
     assert json.loads(protocol.encode_error(ServerFull("full"))) == {
         "type": "error",

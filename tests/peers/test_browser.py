@@ -123,6 +123,18 @@ async def test_typed_text_is_spoken_and_heard(lite_server: RealServer) -> None:
         await page.wait_for_selector("body[data-source=idle]", timeout=20_000)
 
 
+async def test_an_expression_chosen_is_kept(lite_server: RealServer) -> None:
+    async with browser_page(lite_server.url + "/") as page:
+        await ready(page)
+        await page.click(".choice label:has([value=happy])")
+        await page.wait_for_selector(".choice [value=happy]:checked")
+        await page.click("#language")
+        await page.wait_for_selector(".choice [value=happy]:checked")
+        await page.reload()  # the server remembers
+        await ready(page)
+        await page.wait_for_selector(".choice [value=happy]:checked")
+
+
 async def test_the_obs_page_plays_by_itself_and_comes_back(
     testcard_server: RealServer, speech: Path
 ) -> None:

@@ -83,7 +83,7 @@ async def test_bad_input_is_answered_and_harms_nothing(
 
 async def test_settings_are_kept_and_told(testcard_server: RealServer) -> None:
     async with studio(testcard_server.url) as (client, _):
-        await client.send("set", lip_sync_offset_ms=-120, motion_scale=0)
+        await client.send("set", lip_sync_offset_ms=-120, motion_scale=0, expression="happy")
         while True:
             settings = (await client.expect("state"))["settings"]
             if settings["lip_sync_offset_ms"] == -120:
@@ -93,6 +93,7 @@ async def test_settings_are_kept_and_told(testcard_server: RealServer) -> None:
             "motion_scale": 0,
             "dynamic_scale": 1.0,
             "smoothing": 0.5,
+            "expression": "happy",
         }
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sonic_stream.smoothing import AttackRelease, kept, slew
+from sonic_stream.smoothing import AttackRelease, Spring, kept, slew
 
 levels = st.floats(-10, 10, width=32)
 
@@ -59,3 +59,24 @@ def test_slewing_is_bounded_and_arrives(value: float, target: float, most: float
         assert abs(moved - value) <= most + 1e-9
         value = moved
     assert value == target
+
+
+@given(st.floats(1, 30), st.floats(-5, 5), st.integers(1, 8))
+def test_a_spring_arrives_without_overshoot_and_does_not_depend_on_the_step(
+    omega: float, target: float, parts: int
+) -> None:
+    whole, halved = Spring(omega, 1), Spring(omega, 1)
+    for _ in range(20):
+        whole.step([target], 0.04)
+        for _ in range(parts):
+            halved.step([target], 0.04 / parts)
+        assert halved.value == pytest.approx(whole.value, abs=1e-9)
+        assert abs(whole.value[0]) <= abs(target) + 1e-9
+    whole.step([target], 4.7 / omega)
+    assert whole.value[0] == pytest.approx(target, abs=0.06 * abs(target) + 1e-9)
+
+
+def test_a_spring_leaves_softly_wherever_its_target_jumps() -> None:
+    spring = Spring(10.0, 1)
+    path = [float(spring.step([target], 0.02)[0]) for target in [1.0] * 10 + [-1.0] * 10]
+    assert np.abs(np.diff(path, 2)).max() < 0.1

@@ -10,6 +10,7 @@ const SLIDERS = /** @type {const} */ ([
   ["motion_scale", "motion-scale", "motionScale", 0, 2, 0.05, 1],
   ["smoothing", "smoothing", "smoothing", 0, 1, 0.05, 0.5],
 ]);
+const EXPRESSIONS = ["neutral", "happy", "serious", "surprised"];
 const SEND_AFTER_MS = 80;
 
 /**
@@ -97,6 +98,32 @@ export function showSliders(box, settings, words, change) {
     label.append(name, output, input);
     box.append(label);
   }
+}
+
+/**
+ * @param {HTMLElement} box its heading stays
+ * @param {string} current
+ * @param {Record<string, string>} words
+ * @param {(expression: string) => void} change
+ */
+export function showExpressions(box, current, words, change) {
+  const group = document.createElement("div");
+  group.className = "choice";
+  group.setAttribute("role", "radiogroup");
+  group.setAttribute("aria-label", words.expression);
+  for (const expression of EXPRESSIONS) {
+    const label = document.createElement("label");
+    const input = document.createElement("input");
+    const checked = expression === current;
+    Object.assign(input, { type: "radio", name: "expression", value: expression, checked });
+    input.onchange = () => change(expression);
+    const name = document.createElement("span");
+    name.textContent = words[expression];
+    label.append(input, name);
+    group.append(label);
+  }
+  box.querySelector(".choice")?.remove();
+  box.append(group);
 }
 
 /**

@@ -1,4 +1,4 @@
-"""Paints one eye: the gaze's iris, then the closing lid."""
+"""Paints one eye: lids narrowed or wide, the gaze's iris, then the closing lid."""
 
 from __future__ import annotations
 
@@ -32,8 +32,11 @@ def draw_eye(picture: ByteArray, eye: Eye, warper: Warper, motion: Motion, pose:
     """Over `picture` [S, S, 3], in place."""
     patch = eye.patch
     shift = warper.backward(patch, "whole", motion, pose)
-    nodes = _nodes(eye, shift)
     region = picture[patch.y0 : patch.y0 + patch.height, patch.x0 : patch.x0 + patch.width]
+    if abs(motion.lids) > 1e-3:
+        shift = _set_lids(eye, shift, float(np.clip(motion.lids, -1, 1)))
+        region[:] = warper.sample(patch, shift)
+    nodes = _nodes(eye, shift)
     if abs(motion.gaze_x) + abs(motion.gaze_y) > 1e-3:
         _draw_gaze(region, eye, warper, nodes, (shift, motion))
     if motion.blink > 0.01:
@@ -48,6 +51,25 @@ def _nodes(eye: Eye, shift: FloatArray) -> _Nodes:
     along = np.linspace(0, 1, POINTS)
     upper, lower = np.interp(x, along, eye.upper), np.interp(x, along, eye.lower)
     return _Nodes(x, y - upper, lower - y, np.maximum(lower - upper, 0))
+
+
+def _set_lids(eye: Eye, shift: FloatArray, lids: float) -> FloatArray:
+    """Wide: the upper lid rises, its fold with it. Narrowed: both lids come a little together,
+    as the cheeks push the lower one up."""
+    nodes = _nodes(eye, shift)
+    x, v, below = nodes.x, nodes.v, -nodes.to_lower
+    bow = (
+        np.sqrt(np.clip(4 * x * (1 - x), 0, 1)) * smoothstep(x, 0, 0.2) * smoothstep(1 - x, 0, 0.2)
+    )
+    above = smoothstep(v, -0.9 * eye.above, -0.1)
+    if lids > 0:
+        rise = 0.075 * lids * bow * above * (1 - smoothstep(v, 0.0, 0.75 * nodes.height + 1e-3))
+    else:
+        lower = smoothstep(below, -0.10, -0.04) * (1 - smoothstep(below, 0.04, 0.40))
+        upper = above * (1 - smoothstep(v, 0.02, 0.10))
+        rise = -lids * bow * (0.085 * lower - 0.05 * upper)
+    along = (rise * eye.width)[..., None] * eye.axis_y
+    return np.asarray(shift + along, np.float32)
 
 
 def _upsampled(patch: Patch, *grids: npt.NDArray[Any]) -> list[FloatArray]:

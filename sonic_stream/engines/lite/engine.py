@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from fractions import Fraction
 from time import perf_counter
 
@@ -11,22 +11,30 @@ import cv2
 import numpy as np
 
 from sonic_stream.engine import Portrait, StreamOptions
-from sonic_stream.engines.lite import idle
 from sonic_stream.engines.lite.identity import prepare, restore
+from sonic_stream.engines.lite.life import Life
 from sonic_stream.engines.lite.motion import Motion
 from sonic_stream.engines.lite.network import (
     LOOK_AHEAD_SAMPLES,
     AudioToMotion,
     MotionNet,
-    aperture,
 )
+from sonic_stream.engines.lite.prosody import Loudness, Prosody
 from sonic_stream.engines.lite.render import Renderer
 from sonic_stream.engines.lite.rig import FRAME_S, lip_smoother, lips
-from sonic_stream.media import AudioChunk, EngineSpec, FloatArray, FrameChunk, IdentityLatents
+from sonic_stream.media import (
+    AudioChunk,
+    ByteArray,
+    EngineSpec,
+    FloatArray,
+    FrameChunk,
+    IdentityLatents,
+)
 from sonic_stream.smoothing import AttackRelease
 from sonic_stream.windows import FrameClock
 
 FPS = Fraction(25)
+FADE_FRAMES = 5  # from one portrait to the next
 
 
 class LiteEngine:
@@ -56,18 +64,54 @@ class LiteEngine:
 
 @dataclass
 class _State:
+    """What a stream's past has left; `options` are those that it starts with."""
+
+    options: InitVar[StreamOptions]
     clock: FrameClock
     voice: AudioToMotion
+    life: Life = field(init=False)
+    loudness: Loudness = field(default_factory=Loudness)
+    prosody: Prosody = field(default_factory=Prosody)
     smoother: AttackRelease = field(default_factory=lip_smoother)
-    speech: idle.Speech = field(default_factory=idle.Speech)
+
+    def __post_init__(self, options: StreamOptions) -> None:
+        self.life = Life(options)
 
     def clone(self) -> _State:
-        return _State(
-            copy.deepcopy(self.clock),
-            self.voice.clone(),
-            self.smoother.clone(),
-            copy.copy(self.speech),
-        )
+        twin = copy.copy(self)
+        twin.clock, twin.loudness = copy.deepcopy(self.clock), copy.deepcopy(self.loudness)
+        twin.life, twin.prosody = copy.deepcopy(self.life), copy.deepcopy(self.prosody)
+        twin.voice, twin.smoother = self.voice.clone(), self.smoother.clone()
+        return twin
+
+
+class _Face:
+    """The portrait shown: one renderer, or two while one fades into the next."""
+
+    def __init__(self, renderer: Renderer) -> None:
+        self._renderer = renderer
+        self._before: Renderer | None = None
+        self._faded = 0
+
+    def change(self, renderer: Renderer, *, at_once: bool) -> None:
+        self._before = None if at_once else self._renderer
+        self._renderer, self._faded = renderer, 0
+
+    def show(self, motion: Motion, *, render: bool) -> ByteArray | None:
+        """The next picture; None when it is not wanted, but the fade goes on."""
+        before = self._before
+        if before is not None:
+            self._faded += 1
+            if self._faded > FADE_FRAMES:
+                before = self._before = None
+        if not render:
+            return None
+        picture = self._renderer.render(motion)
+        if before is None:
+            return picture
+        share = self._faded / (FADE_FRAMES + 1)
+        old = before.render(motion)
+        return np.asarray(cv2.addWeighted(picture, share, old, 1 - share, 0), np.uint8)
 
 
 class LiteStream:
@@ -83,14 +127,16 @@ class LiteStream:
         self._engine = engine
         self._net = net
         self._options = options
-        self._renderer = self._renderer_of(identity)
-        self._state = _State(FrameClock(engine.spec), AudioToMotion(net))
+        self._face = _Face(self._renderer_of(identity))
+        self._started = False
+        self._state = self._fresh()
 
     def push(self, audio: AudioChunk, *, render: bool = True) -> list[FrameChunk]:
         state = self._state
         due = state.clock.push(audio)
         start_s = perf_counter()
         state.voice.hear(audio.samples)
+        state.loudness.hear(audio.samples)
         heard_s = perf_counter()
         channels = state.voice.speak()
         per_frame = 1000 / max(len(due), 1)
@@ -100,8 +146,9 @@ class LiteStream:
         for pts, row in zip(due, channels, strict=True):
             start_s = perf_counter()
             motion = self._move(row, pts)
-            if render:
-                picture = self._renderer.render(motion)
+            picture = self._face.show(motion, render=render)
+            self._started = True
+            if picture is not None:
                 chunks.append(FrameChunk(picture[None], FPS, pts, audio.generation))
             self._engine.stage_ms = {
                 "features": features_ms,
@@ -115,18 +162,21 @@ class LiteStream:
         return self.push(tail) if tail is not None else []
 
     def reset(self) -> None:
-        self._state = _State(FrameClock(self._engine.spec), AudioToMotion(self._net))
+        self._state = self._fresh()
 
     def clone(self) -> LiteStream:
         twin = copy.copy(self)
-        twin._state = self._state.clone()
+        twin._state, twin._face = self._state.clone(), copy.copy(self._face)
         return twin
 
     def configure(self, options: StreamOptions) -> None:
         self._options = options
 
     def set_identity(self, identity: IdentityLatents) -> None:
-        self._renderer = self._renderer_of(identity)
+        self._face.change(self._renderer_of(identity), at_once=not self._started)
+
+    def _fresh(self) -> _State:
+        return _State(self._options, FrameClock(self._engine.spec), AudioToMotion(self._net))
 
     def _renderer_of(self, identity: IdentityLatents) -> Renderer:
         if identity.size_px != self._engine.spec.size_px:
@@ -137,8 +187,6 @@ class LiteStream:
 
     def _move(self, channels: FloatArray, pts: int) -> Motion:
         state, options = self._state, self._options
-        state.speech.step(float(aperture(channels)))
+        cues = state.prosody.step(channels, state.loudness.next())
         smooth = state.smoother.step(channels, FRAME_S, options.smoothing)
-        coefficients, tongue = lips(smooth, options.dynamic_scale)
-        motion = idle.live(coefficients, tongue, pts, state.speech, options.seed)
-        return idle.scaled(motion, options.motion_scale)
+        return state.life.step(pts, lips(smooth, options.dynamic_scale), cues, options)

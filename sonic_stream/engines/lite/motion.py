@@ -17,7 +17,8 @@ def no_coefficients() -> FloatArray:
 @dataclass(frozen=True, slots=True)
 class Motion:
     """`coefficients` [17] (see `COEFFICIENTS`), lips closed at 0; angles in degrees, shifts in
-    pixels of a 512 px picture; `blink` 0 open .. 1 closed; `gaze` -1..1 right and down."""
+    pixels of a 512 px picture; `blink` 0 open .. 1 closed; `lids` -1 narrowed .. 1 wide;
+    `gaze` -1..1 right and down."""
 
     coefficients: FloatArray = field(default_factory=no_coefficients)
     tongue: float = 0.0
@@ -29,3 +30,4 @@ class Motion:
     blink: float = 0.0
     gaze_x: float = 0.0
     gaze_y: float = 0.0
+    lids: float = 0.0

@@ -28,8 +28,8 @@ class Renderer:
         picture = warper.sample(
             latents.whole, warper.backward(latents.whole, "whole", motion, pose)
         )
-        moves_eyes = abs(motion.gaze_x) + abs(motion.gaze_y) > 1e-3 or motion.blink > 0.01
-        if latents.can_blink and moves_eyes:
+        looks = abs(motion.gaze_x) + abs(motion.gaze_y) + abs(motion.lids)
+        if latents.can_blink and (looks > 1e-3 or motion.blink > 0.01):
             for eye in latents.eyes.values():
                 draw_eye(picture, eye, warper, motion, pose)
         if latents.can_speak and np.abs(motion.coefficients[:MOUTH_COUNT]).max() > 1e-3:

@@ -6,12 +6,10 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sonic_stream.avatars import load_avatar
 from sonic_stream.engine import Portrait, StreamOptions, load_engine
-from sonic_stream.engines.lite import idle, tree
+from sonic_stream.engines.lite import tree
 from sonic_stream.engines.lite.fields import INDEX
 from sonic_stream.engines.lite.identity import Latents, restore
 from sonic_stream.engines.lite.motion import Motion, no_coefficients
@@ -98,11 +96,20 @@ def test_a_blink_changes_the_eyes_alone(latents: Latents, renderer: Renderer) ->
     assert not moved[~region(latents, "eyes")].any()
 
 
+def test_lids_open_wide_and_narrow_in_the_eyes_alone(latents: Latents, renderer: Renderer) -> None:
+    eyes = region(latents, "eyes")
+    white = {lids: renderer.render(Motion(lids=lids)).astype(int) for lids in (-1.0, 0.0, 1.0)}
+    for lids in (-1.0, 1.0):
+        moved = changed(white[0.0], white[lids])
+        assert moved[eyes].sum() > 20
+        assert not moved[~eyes].any()
+
+
 def test_portraits_that_must_not_blink_do_not(avatar: Portrait) -> None:
     engine = load_engine("lite", size_px=SIZE)
     covered = Portrait(avatar.rgba, avatar.landmarks, avatar.content, blink=False)
     renderer = Renderer(restore(engine.prepare(covered)))
-    assert np.array_equal(renderer.render(Motion()), renderer.render(Motion(blink=1.0)))
+    assert np.array_equal(renderer.render(Motion()), renderer.render(Motion(blink=1.0, lids=1.0)))
 
 
 @pytest.mark.parametrize("size_px", [128, 528, 784])
@@ -150,39 +157,6 @@ def test_closing_is_quicker_than_opening() -> None:
     down.step(channels(jaw=1.0), 0.04, amount=0.0)
     closing = 1 - down.step(channels(), 0.04)[CHANNEL["jaw"]]
     assert closing > opening
-
-
-def test_blinks_come_at_a_human_rate_and_are_quick() -> None:
-    shut = np.array([idle.blink(3, frame / 100) for frame in range(60_000)]) > 0.5
-    starts = np.flatnonzero(shut[1:] & ~shut[:-1]) / 100
-    assert 8 < len(starts) / 10 < 16, "blinks a minute"
-    gaps = np.diff(starts)
-    assert gaps.max() < 12
-    assert shut.mean() < 0.04
-
-
-@given(st.integers(0, 2**31), st.integers(0, 10**6))
-def test_idle_life_is_small_and_repeatable(seed: int, frame: int) -> None:
-    speech = idle.Speech()
-    one = idle.live(no_coefficients(), 0.0, frame, speech, seed)
-    two = idle.live(no_coefficients(), 0.0, frame, speech, seed)
-    assert one.yaw_deg == two.yaw_deg
-    assert one.blink == two.blink
-    assert max(abs(one.yaw_deg), abs(one.pitch_deg), abs(one.roll_deg)) < 4
-    still = idle.scaled(one, 0.0)
-    assert (still.yaw_deg, still.blink, still.gaze_x) == (0, 0, 0)
-    assert not still.coefficients.any()
-
-
-def test_ten_minutes_of_idling_never_loop_or_freeze() -> None:
-    speech = idle.Speech()
-    path = np.array(
-        [idle.live(no_coefficients(), 0.0, f, speech, 1).yaw_deg for f in range(15_000)]
-    )
-    assert np.abs(np.diff(path)).max() < 0.4, "no jumps"
-    for shift in range(250, 7500, 50):
-        assert np.abs(path[shift:] - path[:-shift]).mean() > 0.1, "no loop"
-    assert np.lib.stride_tricks.sliding_window_view(path, 100).std(1).min() > 1e-3
 
 
 def test_an_identity_of_another_kind_is_refused(latents: Latents) -> None:
