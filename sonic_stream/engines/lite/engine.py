@@ -12,7 +12,8 @@ import numpy as np
 
 from sonic_stream.engine import Portrait, StreamOptions
 from sonic_stream.engines.lite import idle
-from sonic_stream.engines.lite.identity import prepare, restore
+from sonic_stream.engines.lite.background import Scene
+from sonic_stream.engines.lite.identity import Latents, prepare, restore
 from sonic_stream.engines.lite.motion import Motion
 from sonic_stream.engines.lite.network import (
     LOOK_AHEAD_SAMPLES,
@@ -20,7 +21,6 @@ from sonic_stream.engines.lite.network import (
     MotionNet,
     aperture,
 )
-from sonic_stream.engines.lite.render import Renderer
 from sonic_stream.engines.lite.rig import FRAME_S, lip_smoother, lips
 from sonic_stream.media import AudioChunk, EngineSpec, FloatArray, FrameChunk, IdentityLatents
 from sonic_stream.smoothing import AttackRelease
@@ -83,7 +83,8 @@ class LiteStream:
         self._engine = engine
         self._net = net
         self._options = options
-        self._renderer = self._renderer_of(identity)
+        self._latents = self._restored(identity)
+        self._scene = Scene(self._latents, options.background, alpha=options.alpha)
         self._state = _State(FrameClock(engine.spec), AudioToMotion(net))
 
     def push(self, audio: AudioChunk, *, render: bool = True) -> list[FrameChunk]:
@@ -101,8 +102,8 @@ class LiteStream:
             start_s = perf_counter()
             motion = self._move(row, pts)
             if render:
-                picture = self._renderer.render(motion)
-                chunks.append(FrameChunk(picture[None], FPS, pts, audio.generation))
+                picture, behind = self._scene.render(motion)
+                chunks.append(FrameChunk(picture[None], FPS, pts, audio.generation, behind))
             self._engine.stage_ms = {
                 "features": features_ms,
                 "network": network_ms,
@@ -123,17 +124,23 @@ class LiteStream:
         return twin
 
     def configure(self, options: StreamOptions) -> None:
+        """Raises `ValueError` when a background's file cannot be read; nothing changes then."""
+        wanted, present = (options.background, options.alpha), self._options
+        if wanted != (present.background, present.alpha):
+            self._scene = Scene(self._latents, options.background, alpha=options.alpha)
         self._options = options
 
     def set_identity(self, identity: IdentityLatents) -> None:
-        self._renderer = self._renderer_of(identity)
+        latents, options = self._restored(identity), self._options
+        self._scene = Scene(latents, options.background, alpha=options.alpha)
+        self._latents = latents
 
-    def _renderer_of(self, identity: IdentityLatents) -> Renderer:
+    def _restored(self, identity: IdentityLatents) -> Latents:
         if identity.size_px != self._engine.spec.size_px:
             raise ValueError(
                 f"this identity is {identity.size_px} px, the engine {self._engine.spec.size_px}"
             )
-        return Renderer(restore(identity))
+        return restore(identity)
 
     def _move(self, channels: FloatArray, pts: int) -> Motion:
         state, options = self._state, self._options
