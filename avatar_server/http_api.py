@@ -128,12 +128,13 @@ async def list_sessions(server: Parts) -> list[dict[str, object]]:
 
 
 @router.post("/api/sessions/{ident}/whep")
-async def whep(ident: str, request: Request, server: Parts) -> Response:
-    """WebRTC-HTTP egress (draft-ietf-wish-whep): an SDP offer in, the answer out."""
+async def whep(ident: str, request: Request, server: Parts, alpha: bool = False) -> Response:
+    """WebRTC-HTTP egress (draft-ietf-wish-whep): an SDP offer in, the answer out. With `alpha`
+    the picture's matte lies below its colours."""
     session = server.sessions.get(ident)
     offer = (await body_of(request, MAX_MESSAGE_BYTES)).decode("utf-8", errors="replace")
     viewer = "whep-" + secrets.token_urlsafe(12)
-    answer = await session.connect(viewer, offer, want_mic=False)
+    answer = await session.connect(viewer, offer, want_mic=False, alpha=alpha)
     return Response(
         answer,
         status_code=201,

@@ -121,9 +121,9 @@ class Session:
         evicted = self._present[viewer] = asyncio.Event()
         return evicted
 
-    async def connect(self, viewer: str, sdp: str, *, want_mic: bool) -> str:
+    async def connect(self, viewer: str, sdp: str, *, want_mic: bool, alpha: bool = False) -> str:
         """Answer a viewer's offer with SDP. Raises `ServerFull` or `BadOffer`."""
-        peer = await self.viewers.join(viewer, sdp, want_mic=want_mic)
+        peer = await self.viewers.join(viewer, sdp, want_mic=want_mic, alpha=alpha)
         if want_mic:
             self.voice.attach(peer.mic)
         return peer.answer_sdp

@@ -35,7 +35,7 @@ class Viewers:
     def __len__(self) -> int:
         return len(self._peers)
 
-    async def join(self, viewer: str, sdp: str, *, want_mic: bool) -> Peer:
+    async def join(self, viewer: str, sdp: str, *, want_mic: bool, alpha: bool = False) -> Peer:
         """Answer a viewer's offer, replacing the viewer's former connection.
 
         Raises `ServerFull` or `BadOffer`; the place is reserved before anything is awaited.
@@ -47,8 +47,9 @@ class Viewers:
         try:
             await self.leave(viewer)
             peer = await Peer.answer(
-                sdp, settings=self._settings, want_mic=want_mic, on_keyframe=self._on_keyframe
-            )
+                sdp, settings=self._settings, want_mic=want_mic, alpha=alpha,
+                on_keyframe=self._on_keyframe,
+            )  # fmt: skip
         finally:
             self._joining -= 1
         self._peers[viewer] = peer
