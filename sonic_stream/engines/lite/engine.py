@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 from sonic_stream.engine import Portrait, StreamOptions
-from sonic_stream.engines.lite.identity import prepare, restore
+from sonic_stream.engines.lite.background import Scene
+from sonic_stream.engines.lite.identity import Latents, prepare, restore
 from sonic_stream.engines.lite.life import Life
 from sonic_stream.engines.lite.motion import Motion
 from sonic_stream.engines.lite.network import (
@@ -20,7 +21,6 @@ from sonic_stream.engines.lite.network import (
     MotionNet,
 )
 from sonic_stream.engines.lite.prosody import Loudness, Prosody
-from sonic_stream.engines.lite.render import Renderer
 from sonic_stream.engines.lite.rig import FRAME_S, lip_smoother, lips
 from sonic_stream.media import (
     AudioChunk,
@@ -85,19 +85,24 @@ class _State:
         return twin
 
 
-class _Face:
-    """The portrait shown: one renderer, or two while one fades into the next."""
+Picture = tuple[ByteArray, ByteArray | None]  # what `Scene.render` gives
 
-    def __init__(self, renderer: Renderer) -> None:
-        self._renderer = renderer
-        self._before: Renderer | None = None
+
+class _Face:
+    """The portrait shown: one scene, or two while one fades into the next."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._before: Scene | None = None
         self._faded = 0
 
-    def change(self, renderer: Renderer, *, at_once: bool) -> None:
-        self._before = None if at_once else self._renderer
-        self._renderer, self._faded = renderer, 0
+    def change(self, scene: Scene, *, at_once: bool) -> None:
+        """Pictures with and without alpha cannot be mixed: there the change is at once."""
+        mixes = not at_once and scene.transparent == self._scene.transparent
+        self._before = self._scene if mixes else None
+        self._scene, self._faded = scene, 0
 
-    def show(self, motion: Motion, *, render: bool) -> ByteArray | None:
+    def show(self, motion: Motion, *, render: bool) -> Picture | None:
         """The next picture; None when it is not wanted, but the fade goes on."""
         before = self._before
         if before is not None:
@@ -106,12 +111,22 @@ class _Face:
                 before = self._before = None
         if not render:
             return None
-        picture = self._renderer.render(motion)
+        picture, behind = self._scene.render(motion)
         if before is None:
-            return picture
+            return picture, behind
         share = self._faded / (FADE_FRAMES + 1)
-        old = before.render(motion)
-        return np.asarray(cv2.addWeighted(picture, share, old, 1 - share, 0), np.uint8)
+        old, old_behind = before.render(motion)
+        if behind is not None and old_behind is not None:
+            behind = _mixed(behind, old_behind, share)
+        return _mixed(picture, old, share), behind
+
+
+def _mixed(new: ByteArray, old: ByteArray, share: float) -> ByteArray:
+    return np.asarray(cv2.addWeighted(new, share, old, 1 - share, 0), np.uint8)
+
+
+def _scene(latents: Latents, options: StreamOptions) -> Scene:
+    return Scene(latents, options.background, alpha=options.alpha)
 
 
 class LiteStream:
@@ -127,7 +142,8 @@ class LiteStream:
         self._engine = engine
         self._net = net
         self._options = options
-        self._face = _Face(self._renderer_of(identity))
+        self._latents = self._restored(identity)
+        self._face = _Face(_scene(self._latents, options))
         self._started = False
         self._state = self._fresh()
 
@@ -149,7 +165,8 @@ class LiteStream:
             picture = self._face.show(motion, render=render)
             self._started = True
             if picture is not None:
-                chunks.append(FrameChunk(picture[None], FPS, pts, audio.generation))
+                frames, behind = picture
+                chunks.append(FrameChunk(frames[None], FPS, pts, audio.generation, behind))
             self._engine.stage_ms = {
                 "features": features_ms,
                 "network": network_ms,
@@ -170,20 +187,25 @@ class LiteStream:
         return twin
 
     def configure(self, options: StreamOptions) -> None:
+        """Raises `ValueError` when a background's file cannot be read; nothing changes then."""
+        wanted, present = (options.background, options.alpha), self._options
+        if wanted != (present.background, present.alpha):
+            self._face.change(_scene(self._latents, options), at_once=not self._started)
         self._options = options
 
     def set_identity(self, identity: IdentityLatents) -> None:
-        self._face.change(self._renderer_of(identity), at_once=not self._started)
+        self._latents = self._restored(identity)
+        self._face.change(_scene(self._latents, self._options), at_once=not self._started)
 
     def _fresh(self) -> _State:
         return _State(self._options, FrameClock(self._engine.spec), AudioToMotion(self._net))
 
-    def _renderer_of(self, identity: IdentityLatents) -> Renderer:
+    def _restored(self, identity: IdentityLatents) -> Latents:
         if identity.size_px != self._engine.spec.size_px:
             raise ValueError(
                 f"this identity is {identity.size_px} px, the engine {self._engine.spec.size_px}"
             )
-        return Renderer(restore(identity))
+        return restore(identity)
 
     def _move(self, channels: FloatArray, pts: int) -> Motion:
         state, options = self._state, self._options
