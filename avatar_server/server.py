@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from avatar_server.backgrounds import Backgrounds
 from avatar_server.clock import Clock, MonotonicClock
 from avatar_server.config import Config
 from avatar_server.errors import AvatarError, WorkerFailed
@@ -33,6 +34,7 @@ class Server:
         self.clock = clock or MonotonicClock()
         self.metrics = Metrics()
         self.files = Files(config.limits.files_kept)
+        self.backgrounds = Backgrounds(config.limits.portraits_kept)
         self.speech = EspeakSpeech()
         self.notices: list[dict[str, str]] = []
         self._use(LARGE if config.engine.name == AUTO else config.engine.name)

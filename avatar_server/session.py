@@ -151,7 +151,8 @@ class Session:
             "viewers": len(self.viewers),
         }
 
-    def configure(self, settings: protocol.Settings) -> None:
+    def configure(self, settings: protocol.Settings, background: str) -> None:
+        """`background`: the settings' own as `StreamOptions` takes it."""
         self.settings = settings
         self._playout.lip_sync.set_offset(settings.lip_sync_offset_ms)
         self.worker.set_options(
@@ -159,6 +160,7 @@ class Session:
                 dynamic_scale=settings.dynamic_scale,
                 motion_scale=settings.motion_scale,
                 smoothing=settings.smoothing,
+                background=background,
             )
         )
         self.tell_state()

@@ -37,6 +37,7 @@ ROOMS = [
     "avatar_server.session",
     "avatar_server.sessions",
     "avatar_server.portraits",
+    "avatar_server.backgrounds",
     "avatar_server.files",
     "avatar_server.server",
     "avatar_server.control",
