@@ -94,6 +94,7 @@ async def test_settings_are_kept_and_told(testcard_server: RealServer) -> None:
             "dynamic_scale": 1.0,
             "smoothing": 0.5,
             "expression": "happy",
+            "background": "keep",
         }
 
 
