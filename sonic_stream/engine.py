@@ -10,6 +10,7 @@ latency     each frame is emitted exactly when `EngineSpec` says
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
@@ -33,16 +34,24 @@ class Portrait:
     `rgba` uint8 [S, S, 4] (opaque unless the picture had alpha); `landmarks` float32 [478, 3],
     MediaPipe numbering, pixels of `rgba` (z in the same unit, negative towards the camera);
     `blink` False where eyelids must not be drawn; `content` fingerprints picture and crop.
+    `matte` uint8 [S, S]: the person's coverage; None where it could not be told.
     """
 
     rgba: ByteArray
     landmarks: FloatArray
     content: str
     blink: bool = True
+    matte: ByteArray | None = None
 
     def __post_init__(self) -> None:
         if self.landmarks.shape != (478, 3) or self.landmarks.dtype != np.float32:
             raise ValueError(f"landmarks must be float32 [478, 3], not {self.landmarks.shape}")
+        if self.matte is not None and self.matte.shape != self.rgba.shape[:2]:
+            raise ValueError(f"the matte is {self.matte.shape}, the picture {self.rgba.shape}")
+
+
+# What stands behind the person; an image is the path of a file that `prepare` wrote.
+BACKGROUND = re.compile(r"keep|blur|none|#[0-9a-fA-F]{6}|image:.+")
 
 
 Expression = Literal["neutral", "happy", "serious", "surprised"]
@@ -50,18 +59,28 @@ Expression = Literal["neutral", "happy", "serious", "surprised"]
 
 @dataclass(frozen=True, slots=True)
 class StreamOptions:
-    """Live controls of a stream. Values outside their ranges raise `ValueError`."""
+    """Live controls of a stream. Values outside their ranges raise `ValueError`.
+
+    `background`: "keep", "blur", "none" (transparent: frames are RGBA), "#rrggbb" or
+    "image:PATH". With `alpha` frames are RGBA with any background, and it comes beside them.
+    """
 
     dynamic_scale: float = 1.0  # lips, 0.5..2
     motion_scale: float = 1.0  # head, gaze, brows, 0..2
     smoothing: float = 0.5  # 0 = crisp, 1 = calm
     seed: int = 0
     expression: Expression = "neutral"  # engines that have none ignore it
+    background: str = "keep"
+    alpha: bool = False
 
     def __post_init__(self) -> None:
         if self.expression not in get_args(Expression):
             known = ", ".join(get_args(Expression))
             raise ValueError(f"no expression {self.expression!r}; there are {known}")
+        if not BACKGROUND.fullmatch(self.background):
+            raise ValueError(
+                f"a background is keep, blur, none, #rrggbb or image:…, not {self.background!r}"
+            )
         for name, low, high in (
             ("dynamic_scale", 0.5, 2.0),
             ("motion_scale", 0.0, 2.0),

@@ -44,12 +44,13 @@ class AudioChunk:
 @dataclass(frozen=True, slots=True)
 class FrameChunk:
     """Pictures. `frames` uint8 [T, H, W, 3 or 4] (RGB, or RGBA with straight alpha);
-    `pts` counts frames since media time 0."""
+    `pts` counts frames since media time 0; `backdrop` [H, W, 3]: what belongs behind RGBA."""
 
     frames: ByteArray
     fps: Fraction
     pts: int
     generation: int = 0
+    backdrop: ByteArray | None = None
 
     def __post_init__(self) -> None:
         shape = self.frames.shape

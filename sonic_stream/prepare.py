@@ -23,8 +23,9 @@ from sonic_stream.avatars import load_avatar
 from sonic_stream.engine import Portrait, load_engine
 from sonic_stream.media import IdentityLatents, fingerprint
 from sonic_stream.portrait.decode import PortraitError
+from sonic_stream.portrait.segment import MODEL_VARIABLE
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 MEMORY_BYTES = 6 << 30
 CPU_S = 60
 PORTRAIT_PX = 1024
@@ -65,7 +66,10 @@ def arguments() -> argparse.ArgumentParser:
 def prepare(options: argparse.Namespace) -> dict[str, Any]:
     """Raises `PortraitError` or `ValueError`."""
     what = load_avatar(options.avatar).content if options.avatar else options.image.read_bytes()
-    key = fingerprint(CACHE_VERSION, options.engine, options.size, options.expand_ratio, what)
+    segmenter = os.environ.get(MODEL_VARIABLE, "")
+    key = fingerprint(
+        CACHE_VERSION, options.engine, options.size, options.expand_ratio, segmenter, what
+    )
     report_path = options.cache / f"{key}.json"
     cached = _cached(report_path)
     if cached is not None:
@@ -83,6 +87,7 @@ def prepare(options: argparse.Namespace) -> dict[str, Any]:
         "identity": str(identity_path),
         "thumbnail": str(thumbnail),
         "report": report,
+        "matte": identity.meta.get("matte") == "yes",
     }
     part = report_path.with_suffix(".part")
     part.write_text(json.dumps(result))

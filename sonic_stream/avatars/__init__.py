@@ -38,11 +38,13 @@ def load_avatar(ident: str) -> Portrait:
     points = (FOLDER / ident / "landmarks.json").read_bytes()
     picture = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
     landmarks = np.array(json.loads(points)["landmarks"], np.float32) * len(picture)
+    rgba = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA))
     return Portrait(
-        rgba=np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA)),
+        rgba=rgba,
         landmarks=landmarks.astype(np.float32),
         content=fingerprint(encoded, points),
         blink=bool(_about(ident)["blink"]),
+        matte=rgba[..., 3].copy(),
     )
 
 

@@ -8,6 +8,7 @@ from sonic_stream.portrait.crop import crop
 from sonic_stream.portrait.decode import PortraitError, decode
 from sonic_stream.portrait.faces import Face, FaceFinder, find_faces, open_finder
 from sonic_stream.portrait.fitness import FitnessReport, has_drawn_eyes, judge
+from sonic_stream.portrait.segment import open_segmenter, person_matte
 
 __all__ = [
     "Face", "FaceFinder", "FitnessReport", "PortraitError", "load_portrait", "open_finder",
@@ -40,5 +41,6 @@ def load_portrait(
         landmarks = refined[0].landmarks  # the second look, at a large face, sees better
     if has_drawn_eyes(cropped, landmarks):
         report = report.with_reason("cartoon_eyes")
+    matte = person_matte(open_segmenter(), rgba, faces[0].landmarks, size_px, expand_ratio)
     content = fingerprint(data, size_px, expand_ratio)
-    return Portrait(cropped, landmarks, content, blink=report.blink), report
+    return Portrait(cropped, landmarks, content, blink=report.blink, matte=matte), report

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 from sonic_stream.engine import Portrait, StreamOptions
-from sonic_stream.engines.lite.identity import prepare, restore
+from sonic_stream.engines.lite.background import Scene
+from sonic_stream.engines.lite.identity import Latents, prepare, restore
 from sonic_stream.engines.lite.life import Life
 from sonic_stream.engines.lite.motion import Motion
 from sonic_stream.engines.lite.network import (
@@ -20,7 +21,6 @@ from sonic_stream.engines.lite.network import (
     MotionNet,
 )
 from sonic_stream.engines.lite.prosody import Loudness, Prosody
-from sonic_stream.engines.lite.render import Renderer
 from sonic_stream.engines.lite.rig import FRAME_S, lip_smoother, lips
 from sonic_stream.media import (
     AudioChunk,
@@ -34,7 +34,7 @@ from sonic_stream.smoothing import AttackRelease
 from sonic_stream.windows import FrameClock
 
 FPS = Fraction(25)
-FADE_FRAMES = 5  # from one portrait to the next
+FADE_FRAMES = 5  # from one portrait or background to the next
 
 
 class LiteEngine:
@@ -86,19 +86,22 @@ class _State:
 
 
 class _Face:
-    """The portrait shown: one renderer, or two while one fades into the next."""
+    """The portrait shown: one scene, or two while one fades into the next."""
 
-    def __init__(self, renderer: Renderer) -> None:
-        self._renderer = renderer
-        self._before: Renderer | None = None
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._before: Scene | None = None
         self._faded = 0
 
-    def change(self, renderer: Renderer, *, at_once: bool) -> None:
-        self._before = None if at_once else self._renderer
-        self._renderer, self._faded = renderer, 0
+    def change(self, scene: Scene, *, at_once: bool) -> None:
+        """Pictures with and without alpha do not fade into each other."""
+        at_once = at_once or scene.has_alpha != self._scene.has_alpha
+        self._before = None if at_once else self._scene
+        self._scene, self._faded = scene, 0
 
-    def show(self, motion: Motion, *, render: bool) -> ByteArray | None:
-        """The next picture; None when it is not wanted, but the fade goes on."""
+    def show(self, motion: Motion, *, render: bool) -> tuple[ByteArray, ByteArray | None] | None:
+        """The next picture and, of RGBA, its background; None when it is not wanted, but the
+        fade goes on."""
         before = self._before
         if before is not None:
             self._faded += 1
@@ -106,12 +109,12 @@ class _Face:
                 before = self._before = None
         if not render:
             return None
-        picture = self._renderer.render(motion)
+        picture, behind = self._scene.render(motion)
         if before is None:
-            return picture
+            return picture, behind
         share = self._faded / (FADE_FRAMES + 1)
-        old = before.render(motion)
-        return np.asarray(cv2.addWeighted(picture, share, old, 1 - share, 0), np.uint8)
+        old, _ = before.render(motion)
+        return np.asarray(cv2.addWeighted(picture, share, old, 1 - share, 0), np.uint8), behind
 
 
 class LiteStream:
@@ -127,7 +130,8 @@ class LiteStream:
         self._engine = engine
         self._net = net
         self._options = options
-        self._face = _Face(self._renderer_of(identity))
+        self._latents = self._restored(identity)
+        self._face = _Face(self._scene_of(self._latents, options))
         self._started = False
         self._state = self._fresh()
 
@@ -146,10 +150,11 @@ class LiteStream:
         for pts, row in zip(due, channels, strict=True):
             start_s = perf_counter()
             motion = self._move(row, pts)
-            picture = self._face.show(motion, render=render)
+            shown = self._face.show(motion, render=render)
             self._started = True
-            if picture is not None:
-                chunks.append(FrameChunk(picture[None], FPS, pts, audio.generation))
+            if shown is not None:
+                picture, behind = shown
+                chunks.append(FrameChunk(picture[None], FPS, pts, audio.generation, behind))
             self._engine.stage_ms = {
                 "features": features_ms,
                 "network": network_ms,
@@ -170,20 +175,31 @@ class LiteStream:
         return twin
 
     def configure(self, options: StreamOptions) -> None:
+        """Raises `ValueError` when a background's file cannot be read; nothing changes then."""
+        wanted, present = (options.background, options.alpha), self._options
+        if wanted != (present.background, present.alpha):
+            scene = self._scene_of(self._latents, options)
+            self._face.change(scene, at_once=not self._started)
         self._options = options
 
     def set_identity(self, identity: IdentityLatents) -> None:
-        self._face.change(self._renderer_of(identity), at_once=not self._started)
+        latents = self._restored(identity)
+        scene = self._scene_of(latents, self._options)
+        self._face.change(scene, at_once=not self._started)
+        self._latents = latents
 
     def _fresh(self) -> _State:
         return _State(self._options, FrameClock(self._engine.spec), AudioToMotion(self._net))
 
-    def _renderer_of(self, identity: IdentityLatents) -> Renderer:
+    def _scene_of(self, latents: Latents, options: StreamOptions) -> Scene:
+        return Scene(latents, options.background, alpha=options.alpha)
+
+    def _restored(self, identity: IdentityLatents) -> Latents:
         if identity.size_px != self._engine.spec.size_px:
             raise ValueError(
                 f"this identity is {identity.size_px} px, the engine {self._engine.spec.size_px}"
             )
-        return Renderer(restore(identity))
+        return restore(identity)
 
     def _move(self, channels: FloatArray, pts: int) -> Motion:
         state, options = self._state, self._options

@@ -19,20 +19,25 @@ from sonic_stream.engines.lite.geometry import (
 )
 from sonic_stream.engines.lite.interior import Interior, build_interior
 from sonic_stream.media import ByteArray, FloatArray, IdentityLatents, fingerprint
+from sonic_stream.portrait.matte import fill, foreground, plate
 
-VERSION = 1  # of the preparation: raise it when an old cached identity must not be used
+VERSION = 2  # of the preparation: raise it when an old cached identity must not be used
 MAX_YAW_DEG = 42.0  # beyond this half the mouth is hidden, and only the head is moved
 
 
 @dataclass(frozen=True)
 class Latents:
     """`source` [K S, K S, 3]: the portrait enlarged K times and sharpened a little, so that
-    linear sampling of it stays crisp; `matte` [S, S]: its alpha."""
+    linear sampling of it stays crisp. `matte` [S, S]: the person's coverage, `foreground` and
+    `plate` [S, S, 3]: the person's colours alone and the background alone; all three empty
+    where the person could not be told from the background."""
 
     size_px: int
     enlarged: int
     source: ByteArray
     matte: ByteArray
+    foreground: ByteArray
+    plate: ByteArray
     axes: FloatArray
     origin: FloatArray
     pivot: FloatArray
@@ -62,8 +67,8 @@ def prepare(portrait: Portrait, size_px: int) -> IdentityLatents:
     latents = Latents(
         size_px=size_px,
         enlarged=enlarged,
-        source=_enlarge(picture, enlarged),
-        matte=rgba[..., 3].copy(),
+        source=enlarge(picture, enlarged),
+        **_layers(portrait, rgba, picture),
         axes=head.axes,
         origin=head.origin,
         pivot=head.pivot,
@@ -77,8 +82,10 @@ def prepare(portrait: Portrait, size_px: int) -> IdentityLatents:
         eyes={side: build_eye(picture, face, side) for side in ("right", "left")},
         interior=build_interior(picture, face),
     )
-    mark = fingerprint("lite", VERSION, size_px, portrait.content, portrait.blink)
-    return IdentityLatents("lite", size_px, mark, tree.pack(latents))
+    has_matte = portrait.matte is not None
+    mark = fingerprint("lite", VERSION, size_px, portrait.content, portrait.blink, has_matte)
+    meta = {"matte": "yes" if has_matte else "no"}
+    return IdentityLatents("lite", size_px, mark, tree.pack(latents), meta)
 
 
 def restore(identity: IdentityLatents) -> Latents:
@@ -105,20 +112,43 @@ def _resized(portrait: Portrait, size_px: int) -> tuple[ByteArray, FloatArray]:
     return np.round(rgba).astype(np.uint8), portrait.landmarks * np.float32(scale)
 
 
+def _layers(portrait: Portrait, rgba: ByteArray, picture: ByteArray) -> dict[str, ByteArray]:
+    """Matte, foreground and plate at the picture's size; see `Latents`."""
+    if portrait.matte is None:
+        none = np.zeros((0, 0, 3), np.uint8)
+        return {"matte": none[..., 0], "foreground": none, "plate": none}
+    size = (len(picture), len(picture))
+    method = cv2.INTER_AREA if size < portrait.matte.shape else cv2.INTER_LINEAR
+    matte = np.asarray(cv2.resize(portrait.matte, size, interpolation=method))
+    if rgba[..., 3].min() < 255:  # cut out already: its colours are known, and so is the wall
+        own = fill(rgba[..., :3].astype(np.float32) / 255, (rgba[..., 3] > 8).astype(np.float32))
+        colours = np.round(np.clip(own, 0, 1) * 255).astype(np.uint8)
+        wall = studio_wall(len(rgba))
+        return {"matte": matte, "foreground": colours, "plate": wall}
+    return {
+        "matte": matte,
+        "foreground": foreground(picture, matte),
+        "plate": plate(picture, matte),
+    }
+
+
 def _on_backdrop(rgba: ByteArray) -> ByteArray:
-    """Transparent portraits stand before a soft studio wall, lit from behind the head."""
+    """Transparent portraits stand before a soft studio wall."""
     alpha = rgba[..., 3:].astype(np.float32) / 255
-    size = len(rgba)
+    blended = rgba[..., :3] * alpha + studio_wall(len(rgba)) * (1 - alpha)
+    return np.asarray(np.round(np.clip(blended, 0, 255)), np.uint8)
+
+
+def studio_wall(size: int) -> ByteArray:
+    """A neutral background [size, size, 3], lit from behind the head."""
     y, x = np.mgrid[:size, :size].astype(np.float32) / size
     glow = np.exp(-(((x - 0.5) / 0.55) ** 2) - ((y - 0.36) / 0.5) ** 2)[..., None]
     wall = np.array([150, 163, 178]) + glow * np.array([74, 68, 60])
     wall += np.random.default_rng(0).normal(0, 0.8, wall.shape)  # against banding
-    return np.asarray(
-        np.round(np.clip(rgba[..., :3] * alpha + wall * (1 - alpha), 0, 255)), np.uint8
-    )
+    return np.asarray(np.round(np.clip(wall, 0, 255)), np.uint8)
 
 
-def _enlarge(picture: ByteArray, factor: int) -> ByteArray:
+def enlarge(picture: ByteArray, factor: int) -> ByteArray:
     size = factor * len(picture)
     scale = np.array([[factor, 0, 0], [0, factor, 0]], np.float32)
     large = cv2.warpAffine(

@@ -1,7 +1,8 @@
-"""The renderer: an identity and a `Motion` to one RGB picture."""
+"""The renderer: an identity and a `Motion` to one picture, RGB or RGBA."""
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from sonic_stream.engines.lite.draw_eye import draw_eye
@@ -14,24 +15,30 @@ from sonic_stream.media import ByteArray
 
 
 class Renderer:
-    """Stateless between pictures: the same motion gives the same pixels."""
+    """Stateless between pictures: the same motion gives the same pixels.
 
-    def __init__(self, latents: Latents) -> None:
+    `cutout` [K S, K S, 4]: what is drawn in place of the portrait, with its coverage."""
+
+    def __init__(self, latents: Latents, cutout: ByteArray | None = None) -> None:
         self._latents = latents
+        self._cutout = cutout
         self._warper = Warper(latents)
         self._mouth = MouthPainter(latents, self._warper)
 
     def render(self, motion: Motion) -> ByteArray:
-        """uint8 [S, S, 3]."""
+        """uint8 [S, S, 3]; with a cut-out [S, S, 4]."""
         latents, warper = self._latents, self._warper
         pose = pose_of(motion, latents.size_px)
-        picture = warper.sample(
-            latents.whole, warper.backward(latents.whole, "whole", motion, pose)
-        )
+        shift = warper.backward(latents.whole, "whole", motion, pose)
+        drawn = warper.sample(latents.whole, shift, self._cutout)
+        covered = self._cutout is not None
+        picture = cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB) if covered else drawn
         looks = abs(motion.gaze_x) + abs(motion.gaze_y) + abs(motion.lids)
         if latents.can_blink and (looks > 1e-3 or motion.blink > 0.01):
             for eye in latents.eyes.values():
                 draw_eye(picture, eye, warper, motion, pose)
         if latents.can_speak and np.abs(motion.coefficients[:MOUTH_COUNT]).max() > 1e-3:
             self._mouth.draw(picture, motion, pose)
-        return picture
+        if covered:
+            return np.asarray(cv2.merge([picture, cv2.extractChannel(drawn, 3)]))
+        return np.asarray(picture)

@@ -63,15 +63,16 @@ class Warper:
             )  # fmt: skip
         return np.asarray(shift, np.float32)
 
-    def sample(self, patch: Patch, shift: FloatArray) -> ByteArray:
-        """The portrait's pixels of a patch [height, width, 3] under a backward shift."""
+    def sample(self, patch: Patch, shift: FloatArray, source: ByteArray | None = None) -> ByteArray:
+        """The portrait's pixels of a patch [height, width, 3] under a backward shift, or those
+        of another `source` of the enlarged portrait's size."""
         box = np.s_[patch.y0 : patch.y0 + patch.height, patch.x0 : patch.x0 + patch.width]
         full = cv2.resize(shift, (patch.width, patch.height), interpolation=cv2.INTER_LINEAR)
         full *= self._latents.enlarged
         full += self._identity_map[box]
         return np.asarray(
             cv2.remap(
-                self._latents.source, full, None, cv2.INTER_LINEAR,
+                self._latents.source if source is None else source, full, None, cv2.INTER_LINEAR,
                 borderMode=cv2.BORDER_REFLECT_101,
             )
         )  # fmt: skip

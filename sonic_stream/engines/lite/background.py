@@ -1,0 +1,114 @@
+"""What stands behind the person: the portrait's own background, blurred, another one, or nothing.
+
+The background stands still while the person moves before it. With the portrait's own, a soft
+rim of it moves along with the person, so that no cut can show; with another one the person is
+cut out along the matte.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from sonic_stream.engines.lite.identity import Latents, enlarge, studio_wall
+from sonic_stream.engines.lite.motion import Motion
+from sonic_stream.engines.lite.render import Renderer
+from sonic_stream.media import ByteArray
+
+BLUR_SHARE = 0.022  # of the picture's side
+RIM_SHARE = 0.035
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """`cutout` [K S, K S, 4] for the renderer and what is behind it [S, S, 3]."""
+
+    cutout: ByteArray
+    behind: ByteArray
+
+
+class Scene:
+    """An identity before a background (see `StreamOptions.background`).
+
+    An identity without a matte is always drawn whole, with its own background. Raises
+    `ValueError` when an image cannot be read.
+    """
+
+    def __init__(self, latents: Latents, background: str, *, alpha: bool) -> None:
+        self._transparent = alpha or background == "none"
+        cut = _cut(latents, background, straight=self._transparent) if latents.matte.size else None
+        self._behind = cut.behind if cut else None
+        self._renderer = Renderer(latents, cut.cutout if cut else None)
+
+    @property
+    def has_alpha(self) -> bool:
+        return self._transparent and self._behind is not None
+
+    def render(self, motion: Motion) -> tuple[ByteArray, ByteArray | None]:
+        """The picture, and the background where the picture is RGBA."""
+        drawn = self._renderer.render(motion)
+        if self._behind is None:
+            return drawn, None
+        if self._transparent:
+            return drawn, self._behind
+        return over_premultiplied(drawn, self._behind), None
+
+
+def over_premultiplied(rgba: ByteArray, behind: ByteArray) -> ByteArray:
+    """Colours [S, S, 3] that were multiplied by their alpha already, over a background."""
+    open_ = cv2.bitwise_not(cv2.extractChannel(rgba, 3))
+    shown = cv2.multiply(behind, cv2.merge([open_, open_, open_]), scale=1 / 255)
+    return np.asarray(cv2.add(cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB), shown))
+
+
+def _cut(latents: Latents, background: str, *, straight: bool) -> _Cut:
+    own = background == "keep" and not straight
+    matte = with_rim(latents.matte) if own else latents.matte
+    colours = latents.source if own else enlarge(latents.foreground, latents.enlarged)
+    factor, size = latents.enlarged, len(colours)
+    # As the portrait is enlarged: pixel x lies at K x.
+    scale = np.array([[factor, 0, 0], [0, factor, 0]], np.float32)
+    coverage = cv2.warpAffine(matte, scale, (size, size), borderMode=cv2.BORDER_REFLECT_101)
+    if not straight:
+        colours = cv2.multiply(colours, cv2.merge([coverage] * 3), scale=1 / 255)
+    return _Cut(np.asarray(cv2.merge([colours, coverage])), _behind(latents, background))
+
+
+def with_rim(matte: ByteArray) -> ByteArray:
+    """The matte [S, S] and a soft rim around it."""
+    size = len(matte)
+    outside = cv2.distanceTransform((matte < 6).astype(np.uint8), cv2.DIST_L2, 5)
+    start, rim = max(size // 100, 2), RIM_SHARE * size
+    share = np.clip(1 - (outside - start) / rim, 0, 1)
+    return np.asarray(np.round(255 * share * share * (3 - 2 * share)), np.uint8)
+
+
+def _behind(latents: Latents, background: str) -> ByteArray:
+    size = latents.size_px
+    if background == "keep":
+        return latents.plate
+    if background == "blur":
+        return np.asarray(cv2.GaussianBlur(latents.plate, (0, 0), BLUR_SHARE * size))
+    if background.startswith("#"):
+        colour = [int(background[i : i + 2], 16) for i in (1, 3, 5)]
+        return np.broadcast_to(np.array(colour, np.uint8), (size, size, 3)).copy()
+    if background.startswith("image:"):
+        return covering(background.removeprefix("image:"), size)
+    return studio_wall(size)
+
+
+def covering(path: str, size: int) -> ByteArray:
+    """The middle of a picture file [size, size, 3]. Raises `ValueError`."""
+    picture = cv2.imread(path, cv2.IMREAD_COLOR)
+    if picture is None:
+        raise ValueError(f"the background {path} cannot be read; choose it again")
+    height, width = picture.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    middle = picture[top : top + side, left : left + side]
+    method = cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
+    return np.asarray(
+        cv2.cvtColor(cv2.resize(middle, (size, size), interpolation=method), cv2.COLOR_BGR2RGB)
+    )
