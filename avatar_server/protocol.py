@@ -16,6 +16,10 @@ MAX_MESSAGE_BYTES = 256 * 1024
 MAX_OFFSET_MS = 500
 
 Identifier = Annotated[str, Field(min_length=1, max_length=100)]
+# An image is named by the id that its upload was answered with.
+Background = Annotated[
+    str, Field(pattern=r"^(keep|blur|none|#[0-9a-fA-F]{6}|image:[A-Za-z0-9_-]{1,100})$")
+]
 OffsetMs = Annotated[int, Field(ge=-MAX_OFFSET_MS, le=MAX_OFFSET_MS)]
 
 
@@ -29,6 +33,7 @@ class Settings(BaseModel):
     motion_scale: Annotated[float, Field(ge=0.0, le=2.0)] = 1.0
     smoothing: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
     expression: Expression = "neutral"
+    background: Background = "keep"
 
 
 class Message(BaseModel):
@@ -46,6 +51,7 @@ class Hello(Message):
 class Offer(Message):
     type: Literal["offer"]
     sdp: Annotated[str, Field(max_length=MAX_MESSAGE_BYTES)]
+    alpha: bool = False
 
 
 class SelectSource(Message):
@@ -75,6 +81,7 @@ class Set(Message):
     motion_scale: Annotated[float, Field(ge=0.0, le=2.0)] | None = None
     smoothing: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
     expression: Expression | None = None
+    background: Background | None = None
 
     def applied_to(self, settings: Settings) -> Settings:
         changes = self.model_dump(exclude={"type"}, exclude_none=True)

@@ -137,10 +137,18 @@ class Session:
         return evicted
 
     async def connect(
-        self, viewer: str, sdp: str, *, want_mic: bool, offset_ms: int | None = None
+        self,
+        viewer: str,
+        sdp: str,
+        *,
+        want_mic: bool,
+        alpha: bool = False,
+        offset_ms: int | None = None,
     ) -> str:
         """Answer a viewer's offer with SDP. Raises `ServerFull` or `BadOffer`."""
-        peer = await self.viewers.join(viewer, sdp, want_mic=want_mic, offset_ms=offset_ms)
+        peer = await self.viewers.join(
+            viewer, sdp, want_mic=want_mic, alpha=alpha, offset_ms=offset_ms
+        )
         if want_mic:
             self.voice.attach(peer.mic)
         return peer.answer_sdp

@@ -126,7 +126,7 @@ class Connection:
                 self._tell(protocol.encode("pong", t=message.t))
             case protocol.Offer():
                 answer = await client.session.connect(
-                    client.viewer, message.sdp, want_mic=client.is_studio
+                    client.viewer, message.sdp, want_mic=client.is_studio, alpha=message.alpha
                 )
                 self._tell(protocol.encode("answer", sdp=answer))
             case protocol.Hello():

@@ -26,6 +26,7 @@ from avatar_server.rtc.aiortc_internals import (
 from avatar_server.rtc.opus import OpusDecoder
 from avatar_server.rtc.receive import MicBuffer
 from avatar_server.rtc.tracks import PacketTrack
+from avatar_server.worker.stacking import ALPHA
 from sonic_stream.media import MediaPacket
 
 ANSWER_TIMEOUT_S = 10.0
@@ -57,11 +58,15 @@ def ice_server(text: str) -> RTCIceServer:
 
 
 class Peer:
-    """Made by `answer`. `mic` is the client's microphone, if it was wanted and offered."""
+    """Made by `answer`. `mic` is the client's microphone, if it was wanted and offered;
+    `video_codec` names the packets that it is sent: "vp8", "h264", or such "+alpha"."""
 
-    def __init__(self, connection: RTCPeerConnection, on_keyframe: Callable[[str], None]) -> None:
+    def __init__(
+        self, connection: RTCPeerConnection, on_keyframe: Callable[[str], None], *, alpha: bool
+    ) -> None:
         self.answer_sdp = ""
         self.video_codec = ""
+        self._alpha = alpha
         self.mic: MicBuffer | None = None
         self._connection = connection
         self._on_keyframe = on_keyframe
@@ -79,12 +84,14 @@ class Peer:
         *,
         settings: RtcSettings,
         want_mic: bool,
+        alpha: bool = False,
         on_keyframe: Callable[[str], None],
     ) -> Peer:
-        """Answer an offer, all candidates included. Raises `BadOffer`; leaves nothing behind."""
+        """Answer an offer, all candidates included. With `alpha` the picture's matte lies below
+        its colours. Raises `BadOffer`; leaves nothing behind."""
         servers = [ice_server(text) for text in settings.ice_servers]
         connection = RTCPeerConnection(RTCConfiguration(iceServers=servers))
-        peer = cls(connection, on_keyframe)
+        peer = cls(connection, on_keyframe, alpha=alpha)
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 await peer._negotiate(sdp, settings, want_mic=want_mic)
@@ -156,7 +163,7 @@ class Peer:
             codec = prefer_codecs(transceiver, ("vp8", "h264"))
             if codec is None:
                 raise BadOffer("the offer has neither VP8 nor H.264")
-            self.video_codec = codec
+            self.video_codec = codec + ALPHA if self._alpha else codec
             transceiver.direction = "sendonly"  # type: ignore[attr-defined]
             on_keyframe_request(sender, self._ask_keyframe)
             sender.replaceTrack(self._video)

@@ -68,7 +68,13 @@ class Viewers:
         return len(self._peers)
 
     async def join(
-        self, viewer: str, sdp: str, *, want_mic: bool, offset_ms: int | None = None
+        self,
+        viewer: str,
+        sdp: str,
+        *,
+        want_mic: bool,
+        alpha: bool = False,
+        offset_ms: int | None = None,
     ) -> Peer:
         """Answer a viewer's offer, replacing the viewer's former connection (whose offset it
         keeps unless it brings one).
@@ -84,8 +90,9 @@ class Viewers:
         try:
             await self.leave(viewer)
             peer = await Peer.answer(
-                sdp, settings=self._settings, want_mic=want_mic, on_keyframe=self._on_keyframe
-            )
+                sdp, settings=self._settings, want_mic=want_mic, alpha=alpha,
+                on_keyframe=self._on_keyframe,
+            )  # fmt: skip
         finally:
             self._joining -= 1
         self._peers[viewer] = OffsetSink(PeerSink(peer), self._clock)

@@ -1,8 +1,9 @@
-"""Video encoders for live use: RGB pictures in, `MediaPacket`s out.
+"""Video encoders for live use: RGB or RGBA pictures in, `MediaPacket`s out.
 
 Settings after measurements: VP8 at a pinned bitrate (a moving target makes key frames), no
 denoiser, cpu-used -8; H.264 constrained baseline with a fast preset and no reordering.
-One thread each: a worker's cores belong to its sessions.
+One thread each: a worker's cores belong to its sessions. "vp8+alpha" and "h264+alpha" carry
+the matte below the colours (see `stacking`).
 """
 
 from __future__ import annotations
@@ -11,12 +12,16 @@ from fractions import Fraction
 from typing import Protocol
 
 import av
-import cv2
 from av.video.frame import PictureType
 
+from avatar_server.worker.stacking import ALPHA, planar, stacked
 from sonic_stream.media import ByteArray, MediaPacket
 
 KEYFRAME_INTERVAL = 3000
+ALPHA_BITRATE = 1.25  # the matte is still but for its edge
+# H.264 levels (table A-1): macroblocks a second, macroblocks a picture.
+_LEVELS = (("3.1", 108_000, 3600), ("4", 245_760, 8192), ("5", 589_824, 22_080),
+           ("5.1", 983_040, 36_864), ("5.2", 2_073_600, 36_864))  # fmt: skip
 
 
 class VideoEncoder(Protocol):
@@ -41,12 +46,19 @@ def _vp8(bitrate_bps: int) -> tuple[str, dict[str, str]]:
     }
 
 
-def _x264(bitrate_bps: int) -> tuple[str, dict[str, str]]:
+def h264_level(width: int, height: int, fps: Fraction) -> str:
+    """The lowest level (3.1 or above) that allows such pictures."""
+    blocks = -(-width // 16) * -(-height // 16)
+    fitting = (name for name, rate, size in _LEVELS if blocks <= size and blocks * fps <= rate)
+    return next(fitting, _LEVELS[-1][0])
+
+
+def _x264(bitrate_bps: int, level: str) -> tuple[str, dict[str, str]]:
     return "libx264", {
         "preset": "superfast",
         "tune": "zerolatency",
         "profile": "baseline",
-        "level": "3.1",
+        "level": level,
         "maxrate": str(bitrate_bps),
         "bufsize": str(bitrate_bps // 2),
         "forced-idr": "1",
@@ -66,21 +78,23 @@ def _nvenc(bitrate_bps: int) -> tuple[str, dict[str, str]]:
 
 
 class LibavEncoder:
-    """One PyAV encoder. `settings` is an encoder's name and its private options."""
+    """One PyAV encoder. `settings` is an encoder's name and its private options, `size` the
+    coded picture's width and height."""
 
     def __init__(
         self,
         codec: str,
         settings: tuple[str, dict[str, str]],
-        size_px: int,
+        size: tuple[int, int],
         fps: Fraction,
         bitrate_bps: int,
     ) -> None:
         self._codec = codec
+        self._layout = stacked if codec.endswith(ALPHA) else planar
         self._fps = fps
         name, options = settings
         context = av.CodecContext.create(name, "w")
-        context.width = context.height = size_px
+        context.width, context.height = size
         context.pix_fmt = "yuv420p"
         context.framerate = fps
         context.time_base = 1 / fps
@@ -92,9 +106,9 @@ class LibavEncoder:
         self._context = context
 
     def encode(self, picture: ByteArray, pts: int, *, keyframe: bool) -> MediaPacket | None:
-        """`picture` uint8 [H, W, 3] RGB. None when the encoder skipped it."""
-        planar = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420)
-        frame = av.VideoFrame.from_ndarray(planar, format="yuv420p")
+        """`picture` uint8 [H, W, 3] RGB; with alpha also [H, W, 4]. None when the encoder
+        skipped it."""
+        frame = av.VideoFrame.from_ndarray(self._layout(picture), format="yuv420p")
         frame.pts = pts
         frame.time_base = 1 / self._fps
         frame.pict_type = PictureType.I if keyframe else PictureType.NONE
@@ -111,12 +125,18 @@ class LibavEncoder:
 
 
 def open_encoder(codec: str, size_px: int, fps: Fraction, bitrate_bps: int) -> VideoEncoder:
-    """The best encoder there is for "vp8" or "h264". Raises `ValueError` for others."""
-    if codec == "vp8":
-        return LibavEncoder(codec, _vp8(bitrate_bps), size_px, fps, bitrate_bps)
-    if codec == "h264":
+    """The best encoder there is for "vp8" or "h264", each also with "+alpha".
+
+    Raises `ValueError` for others."""
+    kind, size = codec.removesuffix(ALPHA), (size_px, size_px)
+    if codec != kind:
+        size, bitrate_bps = (size_px, 2 * size_px), int(ALPHA_BITRATE * bitrate_bps)
+    if kind == "vp8":
+        return LibavEncoder(codec, _vp8(bitrate_bps), size, fps, bitrate_bps)
+    if kind == "h264":
         try:
-            return LibavEncoder(codec, _nvenc(bitrate_bps), size_px, fps, bitrate_bps)
+            return LibavEncoder(codec, _nvenc(bitrate_bps), size, fps, bitrate_bps)
         except (av.FFmpegError, ValueError):  # no card, no driver, or built without it
-            return LibavEncoder(codec, _x264(bitrate_bps), size_px, fps, bitrate_bps)
-    raise ValueError(f"no encoder for {codec!r}; there are vp8 and h264")
+            settings = _x264(bitrate_bps, h264_level(*size, fps))
+            return LibavEncoder(codec, settings, size, fps, bitrate_bps)
+    raise ValueError(f"no encoder for {codec!r}; there are vp8 and h264, also with {ALPHA}")

@@ -13,7 +13,8 @@ import select
 import signal
 import socket
 from collections import deque
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from time import perf_counter
@@ -24,9 +25,10 @@ import numpy as np
 
 from avatar_server.metrics import Rolling
 from avatar_server.worker.encoders import VideoEncoder, open_encoder
+from avatar_server.worker.stacking import ALPHA, over
 from avatar_server.worker.wire import Decoder, WireMessage, encode
 from sonic_stream.engine import Engine, Stream, StreamOptions, load_engine
-from sonic_stream.media import AudioChunk, EngineSpec, FrameChunk, IdentityLatents
+from sonic_stream.media import AudioChunk, ByteArray, EngineSpec, FrameChunk, IdentityLatents
 from sonic_stream.resample import Decimator
 
 log = logging.getLogger(__name__)
@@ -35,6 +37,7 @@ WIRE_RATE_HZ = 48_000
 # More waiting sound than this means being late: only the newest frame is drawn.
 LATE_SAMPLES = WIRE_RATE_HZ * 160 // 1000
 STATS_EVERY_FRAMES = 25
+NEUTRAL = 160  # grey behind a transparent picture whose engine names no background
 
 
 @dataclass
@@ -42,6 +45,7 @@ class HostedStream:
     """A stream with its sound still to be heard, its encoders and its figures."""
 
     stream: Stream
+    options: StreamOptions
     spec: EngineSpec
     bitrate_bps: int
     decimator: Decimator
@@ -61,6 +65,13 @@ class HostedStream:
                 self.encoders[codec] = open_encoder(
                     codec, self.spec.size_px, self.spec.fps, self.bitrate_bps
                 )
+        self.configure(self.options)
+
+    def configure(self, options: StreamOptions) -> None:
+        """The stream draws alpha as long as somebody watches it. Raises `ValueError`."""
+        wanted = any(codec.endswith(ALPHA) for codec in self.encoders)
+        self.stream.configure(replace(options, alpha=wanted))
+        self.options = options
 
     def measured(self, stage: str, milliseconds: float) -> None:
         self.stages.setdefault(stage, Rolling()).add(milliseconds)
@@ -108,8 +119,10 @@ class Worker:
 
     def _open(self, ident: int, fields: dict[str, Any]) -> None:
         identity = IdentityLatents.load(Path(fields["identity"]))
+        options = StreamOptions(**fields["options"])
         self._streams[ident] = HostedStream(
-            stream=self._engine.open(identity, StreamOptions(**fields["options"])),
+            stream=self._engine.open(identity, options),
+            options=options,
             spec=self._engine.spec,
             bitrate_bps=fields["bitrate_bps"],
             decimator=Decimator(WIRE_RATE_HZ // self._engine.spec.sample_rate_hz),
@@ -125,7 +138,7 @@ class Worker:
                     AudioChunk(samples, WIRE_RATE_HZ, fields["pts"], fields["generation"])
                 )
             case "options":
-                hosted.stream.configure(StreamOptions(**fields["options"]))
+                hosted.configure(StreamOptions(**fields["options"]))
             case "identity":
                 hosted.stream.set_identity(IdentityLatents.load(Path(fields["identity"])))
             case "codecs":
@@ -150,16 +163,17 @@ class Worker:
         for stage, milliseconds in self._engine.stage_ms.items():
             hosted.measured(stage, milliseconds)
         for index, picture in enumerate(frames.frames):
-            self._encode(ident, hosted, (picture, frames.pts + index, frames.generation))
+            rungs = _rungs(picture, frames.backdrop, hosted.encoders)
+            self._encode(ident, hosted, (rungs, frames.pts + index, frames.generation))
             hosted.frames += 1
             if hosted.frames % STATS_EVERY_FRAMES == 0:
                 self._send("stats", {"stream": ident, **_stats(hosted)})
 
     def _encode(self, ident: int, hosted: HostedStream, item: tuple[Any, int, int]) -> None:
-        picture, pts, generation = item
+        rungs, pts, generation = item
         for codec, encoder in hosted.encoders.items():
             start_s = perf_counter()
-            packet = encoder.encode(picture, pts, keyframe=codec in hosted.keyframes)
+            packet = encoder.encode(rungs[codec], pts, keyframe=codec in hosted.keyframes)
             hosted.measured("encode", 1000 * (perf_counter() - start_s))
             if packet is None:
                 continue
@@ -182,6 +196,17 @@ def _for_engine(chunk: AudioChunk, hosted: HostedStream) -> AudioChunk:
     rate_hz = hosted.spec.sample_rate_hz
     samples = hosted.decimator.push(chunk.samples)
     return AudioChunk(samples, rate_hz, chunk.pts * rate_hz // WIRE_RATE_HZ, chunk.generation)
+
+
+def _rungs(
+    picture: ByteArray, behind: ByteArray | None, codecs: Iterable[str]
+) -> dict[str, ByteArray]:
+    """What each codec is given: the picture as it was drawn, or put over its background."""
+    plain = picture
+    if picture.shape[2] == 4 and not all(codec.endswith(ALPHA) for codec in codecs):
+        wall = np.full_like(picture[..., :3], NEUTRAL) if behind is None else behind
+        plain = over(picture, wall)
+    return {codec: picture if codec.endswith(ALPHA) else plain for codec in codecs}
 
 
 def _stats(hosted: HostedStream) -> dict[str, Any]:
