@@ -22,10 +22,20 @@ async def carry_out(server: Server, session: Session, command: protocol.Command)
         case protocol.Stop():
             await session.stop()
         case protocol.Set():
-            session.configure(command.applied_to(session.settings))
+            settings = command.applied_to(session.settings)
+            portrait = server.portraits.get(session.portrait)
+            session.configure(settings, server.backgrounds.resolved(settings.background, portrait))
         case protocol.SelectPortrait():
             portrait = server.portraits.get(command.id)
+            if session.settings.background != "keep" and not portrait.matte:
+                _keep_background(session, portrait.name)
             session.show(portrait.id, portrait.identity)
         case protocol.SinkOffset():
             session.set_sink_offset(command.id, command.offset_ms)
     session.tell_state()
+
+
+def _keep_background(session: Session, name: str) -> None:
+    session.configure(session.settings.model_copy(update={"background": "keep"}), "keep")
+    message = f"{name} cannot be told from the background, so it is kept."
+    session.tell(protocol.encode("notice", code="background_kept", message=message))

@@ -87,6 +87,12 @@ async def add_portrait(
     return portrait.listing() | {"report": portrait.report}
 
 
+@router.post("/api/backgrounds", status_code=201)
+async def add_background(request: Request, server: Parts) -> dict[str, str]:
+    picture = await body_of(request, server.config.limits.portrait_bytes)
+    return {"id": await server.backgrounds.add(picture, server.portraits)}
+
+
 @router.post("/api/files", status_code=201)
 async def add_file(request: Request, server: Parts, name: Name = "sound") -> dict[str, Any]:
     data = await body_of(request, server.config.limits.file_bytes)

@@ -41,6 +41,7 @@ class PreparedPortrait:
     thumbnail: Path
     report: dict[str, Any]
     built_in: bool
+    matte: bool  # whether another background can stand behind the person
 
     def listing(self) -> dict[str, Any]:
         return {
@@ -48,6 +49,7 @@ class PreparedPortrait:
             "name": self.name,
             "thumbnail": f"/api/portraits/{self.id}/thumbnail",
             "built_in": self.built_in,
+            "matte": self.matte,
         }
 
 
@@ -77,14 +79,18 @@ class Portraits:
 
     async def add(self, picture: bytes, name: str) -> PreparedPortrait:
         """Prepare an uploaded picture. Raises `BadPortrait` with the report."""
+        result = await self.prepared_upload("--image", picture)
+        portrait = _prepared(result, result["fingerprint"], name, built_in=False)
+        self._remember(portrait)
+        return portrait
+
+    async def prepared_upload(self, kind: str, picture: bytes) -> dict[str, Any]:
+        """What the child makes of a stranger's picture. Raises `BadPortrait`."""
         self._cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self._cache, prefix="upload-") as folder:
             path = Path(folder) / "picture"
             await asyncio.to_thread(path.write_bytes, picture)
-            result = await self._child("--image", str(path))
-        portrait = _prepared(result, result["fingerprint"], name, built_in=False)
-        self._remember(portrait)
-        return portrait
+            return await self._child(kind, str(path))
 
     def get(self, ident: str) -> PreparedPortrait:
         """Raises `BadPortrait` when there is none of this id."""
@@ -153,4 +159,5 @@ def _prepared(result: dict[str, Any], ident: str, name: str, *, built_in: bool) 
         thumbnail=Path(result["thumbnail"]),
         report=result.get("report") or {"ok": True, "reasons": []},
         built_in=built_in,
+        matte=bool(result.get("matte")),
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from avatar_server import protocol
+from avatar_server.backgrounds import Backgrounds
 from avatar_server.calibration import Calibration
 from avatar_server.clock import Clock, MonotonicClock
 from avatar_server.config import Config, SessionSection
@@ -41,6 +42,7 @@ class Server:
         self.clock = clock or MonotonicClock()
         self.metrics = Metrics()
         self.files = Files(config.limits.files_kept)
+        self.backgrounds = Backgrounds(config.limits.portraits_kept)
         self.speech = EspeakSpeech()
         self.notices: list[dict[str, str]] = []
         self._use(LARGE if config.engine.name == AUTO else config.engine.name)
@@ -144,18 +146,21 @@ class Server:
             except AvatarError as error:
                 log.warning("session %s did not come back yet: %s", plan.id, error)
 
-    async def _worker(self, plan: SessionPlan, portrait: PreparedPortrait) -> WorkerStream:
+    async def _worker(
+        self, plan: SessionPlan, portrait: PreparedPortrait, background: str
+    ) -> WorkerStream:
         bitrate_bps = self.config.media.bitrate_bps
         if plan.calibrate:
             return await self._calibration.open(bitrate_bps)
-        options = stream_options(plan.settings)
+        options = stream_options(plan.settings, background)
         return await self.pool.open(StreamRequest(portrait.identity, options, bitrate_bps))
 
     async def _open_session(self, plan: SessionPlan) -> Session:
         if self._default is None:
             raise AvatarError("the server is still starting; try again in a moment", "starting")
         portrait = self.portraits.get(plan.portrait) if plan.portrait else self._default
-        worker = await self._worker(plan, portrait)
+        background = self.backgrounds.resolved(plan.settings.background, portrait)
+        worker = await self._worker(plan, portrait, background)
         media, limits = self.config.media, self.config.limits
         options = SessionOptions(
             id=plan.id,
@@ -169,7 +174,7 @@ class Server:
             ),
         )
         session = Session(options, worker, self.clock, self.metrics)
-        session.configure(plan.settings)
+        session.configure(plan.settings, background)
         if plan.calibrate:
             session.voice.enqueue(BeepSource())
         return session

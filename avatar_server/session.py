@@ -181,10 +181,11 @@ class Session:
         others = [sink for sink in self.sinks.status() if sink["id"] != "viewers"]
         return others + self.viewers.each()
 
-    def configure(self, settings: protocol.Settings) -> None:
+    def configure(self, settings: protocol.Settings, background: str) -> None:
+        """`background`: the settings' own, as `StreamOptions` takes it."""
         self.settings = settings
         self._playout.lip_sync.set_offset(settings.lip_sync_offset_ms)
-        self.worker.set_options(stream_options(settings))
+        self.worker.set_options(stream_options(settings, background))
         self.tell_state()
 
     def set_sink_offset(self, ident: str, offset_ms: int) -> None:
@@ -276,13 +277,14 @@ class Session:
             await self._clock.sleep_until_s(self._clock.now_s() + wait_s)
 
 
-def stream_options(settings: protocol.Settings) -> StreamOptions:
+def stream_options(settings: protocol.Settings, background: str) -> StreamOptions:
     """What of the settings is the engine's affair."""
     return StreamOptions(
         dynamic_scale=settings.dynamic_scale,
         motion_scale=settings.motion_scale,
         smoothing=settings.smoothing,
         expression=settings.expression,
+        background=background,
     )
 
 

@@ -1,9 +1,10 @@
 """Prepare a portrait in a process of its own: it reads untrusted files with heavy libraries.
 
-    python -m sonic_stream.prepare --engine lite --size 512 --cache DIR (--image F | --avatar ID)
+    python -m sonic_stream.prepare --engine lite --size 512 --cache DIR
+                                   (--image F | --avatar ID | --backdrop F)
 
-Prints one JSON object: {"ok": true, "identity", "thumbnail", "fingerprint", "report"} or
-{"ok": false, "report"} or {"ok": false, "error": {"code", "message", "advice"}}. What was
+Prints one JSON object: {"ok": true, "identity", "thumbnail", "fingerprint", "report", "matte"}
+(of a backdrop, {"ok": true, "fingerprint", "image"}) or {"ok": false, "report"} or {"ok": false, "error": {"code", "message", "advice"}}. What was
 prepared before is found in the cache by the content's hash.
 """
 
@@ -22,7 +23,7 @@ import numpy as np
 from sonic_stream.avatars import load_avatar
 from sonic_stream.engine import Portrait, load_engine
 from sonic_stream.media import IdentityLatents, fingerprint
-from sonic_stream.portrait.decode import PortraitError
+from sonic_stream.portrait.decode import PortraitError, decode
 from sonic_stream.portrait.segment import MODEL_VARIABLE
 
 CACHE_VERSION = 2
@@ -40,7 +41,7 @@ def main() -> None:
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # libraries may chatter; standard output is for the answer alone
     try:
-        result = prepare(options)
+        result = backdrop(options) if options.backdrop else prepare(options)
     except PortraitError as error:
         problem = {"code": error.code, "message": str(error), "advice": error.advice}
         result = {"ok": False, "error": problem}
@@ -60,6 +61,7 @@ def arguments() -> argparse.ArgumentParser:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--image", type=Path)
     what.add_argument("--avatar")
+    what.add_argument("--backdrop", type=Path, help="a picture to stand behind the person")
     return parser
 
 
@@ -93,6 +95,24 @@ def prepare(options: argparse.Namespace) -> dict[str, Any]:
     part.write_text(json.dumps(result))
     part.replace(report_path)
     return result
+
+
+def backdrop(options: argparse.Namespace) -> dict[str, Any]:
+    """A stranger's picture, safely decoded, as a PNG of ours. Raises `PortraitError`."""
+    data = options.backdrop.read_bytes()
+    key = fingerprint(CACHE_VERSION, "backdrop", options.size, data)
+    path = options.cache / f"{key}.png"
+    if not path.is_file():
+        rgba = decode(data)
+        scale = options.size / min(rgba.shape[:2])
+        if scale < 1:
+            rgba = np.asarray(
+                cv2.resize(rgba, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            )
+        part = path.with_name(path.stem + ".part.png")
+        cv2.imwrite(str(part), cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGR))
+        part.replace(path)
+    return {"ok": True, "fingerprint": key, "image": str(path)}
 
 
 def _cached(report_path: Path) -> dict[str, Any] | None:

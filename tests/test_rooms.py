@@ -40,6 +40,7 @@ ROOMS = [
     "avatar_server.calibration",
     "avatar_server.profiles",
     "avatar_server.portraits",
+    "avatar_server.backgrounds",
     "avatar_server.files",
     "avatar_server.server",
     "avatar_server.control",
