@@ -74,6 +74,7 @@ class Session:
     ) -> None:
         self.options = options
         self.settings = protocol.Settings()
+        self.background = "keep"
         self.portrait = options.portrait
         self.latency_ms = worker.spec.latency_ms + options.margin_ms
         self.voice = Voice()
@@ -183,7 +184,7 @@ class Session:
 
     def configure(self, settings: protocol.Settings, background: str) -> None:
         """`background`: the settings' own, as `StreamOptions` takes it."""
-        self.settings = settings
+        self.settings, self.background = settings, background
         self._playout.lip_sync.set_offset(settings.lip_sync_offset_ms)
         self.worker.set_options(stream_options(settings, background))
         self.tell_state()
