@@ -22,9 +22,11 @@ async def carry_out(server: Server, session: Session, command: protocol.Command)
         case protocol.Stop():
             await session.stop()
         case protocol.Set():
-            settings = command.applied_to(session.settings)
-            portrait = server.portraits.get(session.portrait)
-            session.configure(settings, server.backgrounds.resolved(settings.background, portrait))
+            background = session.background
+            if command.background is not None:
+                portrait = server.portraits.get(session.portrait)
+                background = server.backgrounds.resolved(command.background, portrait)
+            session.configure(command.applied_to(session.settings), background)
         case protocol.SelectPortrait():
             portrait = server.portraits.get(command.id)
             if session.settings.background != "keep" and not portrait.matte:

@@ -16,11 +16,11 @@ MAX_MESSAGE_BYTES = 256 * 1024
 MAX_OFFSET_MS = 500
 
 Identifier = Annotated[str, Field(min_length=1, max_length=100)]
-OffsetMs = Annotated[int, Field(ge=-MAX_OFFSET_MS, le=MAX_OFFSET_MS)]
 # An image is named by the id that its upload was answered with.
 Background = Annotated[
     str, Field(pattern=r"^(keep|blur|none|#[0-9a-fA-F]{6}|image:[A-Za-z0-9_-]{1,100})$")
 ]
+OffsetMs = Annotated[int, Field(ge=-MAX_OFFSET_MS, le=MAX_OFFSET_MS)]
 
 
 class Settings(BaseModel):

@@ -146,11 +146,12 @@ class Server:
             except AvatarError as error:
                 log.warning("session %s did not come back yet: %s", plan.id, error)
 
-    async def _worker(self, plan: SessionPlan, portrait: PreparedPortrait) -> WorkerStream:
+    async def _worker(
+        self, plan: SessionPlan, portrait: PreparedPortrait, background: str
+    ) -> WorkerStream:
         bitrate_bps = self.config.media.bitrate_bps
         if plan.calibrate:
             return await self._calibration.open(bitrate_bps)
-        background = self.backgrounds.resolved(plan.settings.background, portrait)
         options = stream_options(plan.settings, background)
         return await self.pool.open(StreamRequest(portrait.identity, options, bitrate_bps))
 
@@ -158,7 +159,8 @@ class Server:
         if self._default is None:
             raise AvatarError("the server is still starting; try again in a moment", "starting")
         portrait = self.portraits.get(plan.portrait) if plan.portrait else self._default
-        worker = await self._worker(plan, portrait)
+        background = self.backgrounds.resolved(plan.settings.background, portrait)
+        worker = await self._worker(plan, portrait, background)
         media, limits = self.config.media, self.config.limits
         options = SessionOptions(
             id=plan.id,
@@ -172,7 +174,6 @@ class Server:
             ),
         )
         session = Session(options, worker, self.clock, self.metrics)
-        background = self.backgrounds.resolved(plan.settings.background, portrait)
         session.configure(plan.settings, background)
         if plan.calibrate:
             session.voice.enqueue(BeepSource())

@@ -74,6 +74,7 @@ class Session:
     ) -> None:
         self.options = options
         self.settings = protocol.Settings()
+        self.background = "keep"
         self.portrait = options.portrait
         self.latency_ms = worker.spec.latency_ms + options.margin_ms
         self.voice = Voice()
@@ -182,8 +183,8 @@ class Session:
         return others + self.viewers.each()
 
     def configure(self, settings: protocol.Settings, background: str) -> None:
-        """`background`: the settings' own as `StreamOptions` takes it."""
-        self.settings = settings
+        """`background`: the settings' own, as `StreamOptions` takes it."""
+        self.settings, self.background = settings, background
         self._playout.lip_sync.set_offset(settings.lip_sync_offset_ms)
         self.worker.set_options(stream_options(settings, background))
         self.tell_state()
@@ -278,7 +279,7 @@ class Session:
 
 
 def stream_options(settings: protocol.Settings, background: str) -> StreamOptions:
-    """What of the settings is the engine's affair; `background` as `StreamOptions` takes it."""
+    """What of the settings is the engine's affair."""
     return StreamOptions(
         dynamic_scale=settings.dynamic_scale,
         motion_scale=settings.motion_scale,

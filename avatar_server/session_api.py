@@ -47,6 +47,15 @@ class NewSession(BaseModel):
     ] = KEEP_ALIVE_S
 
 
+class Watching(BaseModel):
+    """How a viewer wants to watch."""
+
+    alpha: bool = False
+    offset_ms: Annotated[int, Field(ge=-500, le=500)] | None = None
+    profile: Annotated[str, Field(max_length=60)] | None = None
+    kind: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")] = "webrtc"
+
+
 def owned(ident: Ident, server: Parts, given: Credentials) -> Session:
     return server.sessions.resume(ident, given.credentials if given else None)
 
@@ -130,33 +139,25 @@ async def command_by_name(
     return facts(session)
 
 
-async def viewer_offset(
-    server: Parts,
-    offset_ms: Annotated[int | None, Query(ge=-500, le=500)] = None,
-    profile: Annotated[str | None, Query(max_length=60)] = None,
-    kind: Annotated[str, Query(pattern="^[a-z][a-z0-9_]*$")] = "webrtc",
-) -> int | None:
-    """The lip-sync offset that a viewer brings: said, or by a profile for its kind."""
-    if offset_ms is None and profile:
-        return await server.profiles.offset_ms(profile, kind)
-    return offset_ms
-
-
 @sessions.post("/{ident}/whep", openapi_extra=SDP_BODY, status_code=201)
 async def whep(
     ident: Ident,
     request: Request,
     server: Parts,
-    offset_ms: Annotated[int | None, Depends(viewer_offset)],
-    alpha: bool = False,
+    watching: Annotated[Watching, Query()],
 ) -> Response:
     """WebRTC-HTTP egress (draft-ietf-wish-whep): an SDP offer in, the answer out. With `alpha`
-    the picture's matte lies below its colours. `offset_ms`, or a `profile` and the viewer's
-    `kind`, give this viewer a lip-sync offset of its own."""
+    the picture is twice as high: colours above, the person's matte below. `offset_ms`,
+    or a `profile` and the viewer's `kind`, give this viewer a lip-sync offset of its own."""
     session = server.sessions.get(ident)
     offer = (await body_of(request, protocol.MAX_MESSAGE_BYTES)).decode("utf-8", errors="replace")
+    offset_ms = watching.offset_ms
+    if offset_ms is None and watching.profile:
+        offset_ms = await server.profiles.offset_ms(watching.profile, watching.kind)
     viewer = "whep-" + secrets.token_urlsafe(12)
-    answer = await session.connect(viewer, offer, want_mic=False, alpha=alpha, offset_ms=offset_ms)
+    answer = await session.connect(
+        viewer, offer, want_mic=False, alpha=watching.alpha, offset_ms=offset_ms
+    )
     return Response(
         answer,
         status_code=201,

@@ -4,9 +4,9 @@
                                    (--image F | --avatar ID | --backdrop F)
 
 Prints one JSON object: {"ok": true, "identity", "thumbnail", "fingerprint", "report", "matte"}
-(of a backdrop, {"ok": true, "fingerprint", "image"}) or {"ok": false, "report"} or {"ok": false,
-"error": {"code", "message", "advice"}}. What was prepared before is found in the cache by the
-content's hash.
+(of a backdrop, {"ok": true, "fingerprint", "image"}), {"ok": false, "report"} or
+{"ok": false, "error": {"code", "message", "advice"}}. What was prepared before is found in the
+cache by the content's hash.
 """
 
 from __future__ import annotations

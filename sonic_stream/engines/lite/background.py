@@ -37,17 +37,21 @@ class Scene:
     """
 
     def __init__(self, latents: Latents, background: str, *, alpha: bool) -> None:
-        self.transparent = alpha or background == "none"
-        cut = _cut(latents, background, straight=self.transparent) if latents.matte.size else None
+        self._transparent = alpha or background == "none"
+        cut = _cut(latents, background, straight=self._transparent) if latents.matte.size else None
         self._behind = cut.behind if cut else None
         self._renderer = Renderer(latents, cut.cutout if cut else None)
+
+    @property
+    def has_alpha(self) -> bool:
+        return self._transparent and self._behind is not None
 
     def render(self, motion: Motion) -> tuple[ByteArray, ByteArray | None]:
         """The picture, and the background where the picture is RGBA."""
         drawn = self._renderer.render(motion)
         if self._behind is None:
             return drawn, None
-        if self.transparent:
+        if self._transparent:
             return drawn, self._behind
         return over_premultiplied(drawn, self._behind), None
 

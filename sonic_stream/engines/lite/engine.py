@@ -34,7 +34,7 @@ from sonic_stream.smoothing import AttackRelease
 from sonic_stream.windows import FrameClock
 
 FPS = Fraction(25)
-FADE_FRAMES = 5  # from one portrait to the next
+FADE_FRAMES = 5  # from one portrait or background to the next
 
 
 class LiteEngine:
@@ -85,9 +85,6 @@ class _State:
         return twin
 
 
-Picture = tuple[ByteArray, ByteArray | None]  # what `Scene.render` gives
-
-
 class _Face:
     """The portrait shown: one scene, or two while one fades into the next."""
 
@@ -97,13 +94,14 @@ class _Face:
         self._faded = 0
 
     def change(self, scene: Scene, *, at_once: bool) -> None:
-        """Pictures with and without alpha cannot be mixed: there the change is at once."""
-        mixes = not at_once and scene.transparent == self._scene.transparent
-        self._before = self._scene if mixes else None
+        """Pictures with and without alpha do not fade into each other."""
+        at_once = at_once or scene.has_alpha != self._scene.has_alpha
+        self._before = None if at_once else self._scene
         self._scene, self._faded = scene, 0
 
-    def show(self, motion: Motion, *, render: bool) -> Picture | None:
-        """The next picture; None when it is not wanted, but the fade goes on."""
+    def show(self, motion: Motion, *, render: bool) -> tuple[ByteArray, ByteArray | None] | None:
+        """The next picture and, of RGBA, its background; None when it is not wanted, but the
+        fade goes on."""
         before = self._before
         if before is not None:
             self._faded += 1
@@ -115,18 +113,8 @@ class _Face:
         if before is None:
             return picture, behind
         share = self._faded / (FADE_FRAMES + 1)
-        old, old_behind = before.render(motion)
-        if behind is not None and old_behind is not None:
-            behind = _mixed(behind, old_behind, share)
-        return _mixed(picture, old, share), behind
-
-
-def _mixed(new: ByteArray, old: ByteArray, share: float) -> ByteArray:
-    return np.asarray(cv2.addWeighted(new, share, old, 1 - share, 0), np.uint8)
-
-
-def _scene(latents: Latents, options: StreamOptions) -> Scene:
-    return Scene(latents, options.background, alpha=options.alpha)
+        old, _ = before.render(motion)
+        return np.asarray(cv2.addWeighted(picture, share, old, 1 - share, 0), np.uint8), behind
 
 
 class LiteStream:
@@ -143,7 +131,7 @@ class LiteStream:
         self._net = net
         self._options = options
         self._latents = self._restored(identity)
-        self._face = _Face(_scene(self._latents, options))
+        self._face = _Face(self._scene_of(self._latents, options))
         self._started = False
         self._state = self._fresh()
 
@@ -162,11 +150,11 @@ class LiteStream:
         for pts, row in zip(due, channels, strict=True):
             start_s = perf_counter()
             motion = self._move(row, pts)
-            picture = self._face.show(motion, render=render)
+            shown = self._face.show(motion, render=render)
             self._started = True
-            if picture is not None:
-                frames, behind = picture
-                chunks.append(FrameChunk(frames[None], FPS, pts, audio.generation, behind))
+            if shown is not None:
+                picture, behind = shown
+                chunks.append(FrameChunk(picture[None], FPS, pts, audio.generation, behind))
             self._engine.stage_ms = {
                 "features": features_ms,
                 "network": network_ms,
@@ -190,15 +178,21 @@ class LiteStream:
         """Raises `ValueError` when a background's file cannot be read; nothing changes then."""
         wanted, present = (options.background, options.alpha), self._options
         if wanted != (present.background, present.alpha):
-            self._face.change(_scene(self._latents, options), at_once=not self._started)
+            scene = self._scene_of(self._latents, options)
+            self._face.change(scene, at_once=not self._started)
         self._options = options
 
     def set_identity(self, identity: IdentityLatents) -> None:
-        self._latents = self._restored(identity)
-        self._face.change(_scene(self._latents, self._options), at_once=not self._started)
+        latents = self._restored(identity)
+        scene = self._scene_of(latents, self._options)
+        self._face.change(scene, at_once=not self._started)
+        self._latents = latents
 
     def _fresh(self) -> _State:
         return _State(self._options, FrameClock(self._engine.spec), AudioToMotion(self._net))
+
+    def _scene_of(self, latents: Latents, options: StreamOptions) -> Scene:
+        return Scene(latents, options.background, alpha=options.alpha)
 
     def _restored(self, identity: IdentityLatents) -> Latents:
         if identity.size_px != self._engine.spec.size_px:
