@@ -46,7 +46,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     save_sheet(options.out / "visemes.webp")
     save_talk(options.out / "talking.mp4", options.out / "filmstrip.webp")
-    for path in [*sorted(options.out.glob("*.webp")), options.out / "talking.mp4"]:
+    for path in (options.out / name for name in ("visemes.webp", "filmstrip.webp", "talking.mp4")):
         print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 
