@@ -9,9 +9,9 @@ import numpy as np
 
 from sonic_stream.avatars import load_avatar
 from sonic_stream.engine import load_engine
+from sonic_stream.engines.lite.background import Scene
 from sonic_stream.engines.lite.identity import restore
 from sonic_stream.engines.lite.motion import Motion
-from sonic_stream.engines.lite.render import Renderer
 from sonic_stream.media import ByteArray
 
 
@@ -19,14 +19,15 @@ from sonic_stream.media import ByteArray
 class Sitter:
     """An avatar ready to be drawn; `face` x0, y0 and side of the square around its face."""
 
-    renderer: Renderer
+    scene: Scene
     face: tuple[int, int, int]
 
     def face_of(self, motion: Motion, side_px: int) -> ByteArray:
         """The face alone, uint8 [side, side, 3]."""
         x0, y0, side = self.face
-        picture = self.renderer.render(motion)[y0 : y0 + side, x0 : x0 + side, :3]
-        return np.asarray(cv2.resize(picture, (side_px, side_px), interpolation=cv2.INTER_AREA))
+        picture, _ = self.scene.render(motion)
+        face = picture[y0 : y0 + side, x0 : x0 + side]
+        return np.asarray(cv2.resize(face, (side_px, side_px), interpolation=cv2.INTER_AREA))
 
 
 def sitter(avatar: str, size_px: int, margin: float) -> Sitter:
@@ -38,4 +39,5 @@ def sitter(avatar: str, size_px: int, margin: float) -> Sitter:
     side = int((1 + 2 * margin) * (chin - top))
     x0 = int(points[[234, 454], 0].mean() - side / 2)
     y0 = int((top + chin) / 2 - side / 2)
-    return Sitter(Renderer(restore(engine.prepare(portrait))), (x0, y0, side))
+    scene = Scene(restore(engine.prepare(portrait)), "keep", alpha=False)
+    return Sitter(scene, (x0, y0, side))
