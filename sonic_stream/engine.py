@@ -55,6 +55,7 @@ BACKGROUND = re.compile(r"keep|blur|none|#[0-9a-fA-F]{6}|image:.+")
 
 
 Expression = Literal["neutral", "happy", "serious", "surprised"]
+EXPRESSIONS: tuple[Expression, ...] = get_args(Expression)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,8 @@ class StreamOptions:
     alpha: bool = False
 
     def __post_init__(self) -> None:
-        if self.expression not in get_args(Expression):
-            known = ", ".join(get_args(Expression))
+        if self.expression not in EXPRESSIONS:
+            known = ", ".join(EXPRESSIONS)
             raise ValueError(f"no expression {self.expression!r}; there are {known}")
         if not BACKGROUND.fullmatch(self.background):
             raise ValueError(

@@ -168,6 +168,7 @@ class WorkerPool:
         self._spare = spare
         self._limit = limit
         self._taken = 0
+        self._opened = 0
         self._warm: deque[asyncio.Task[tuple[WorkerProcess, EngineSpec]]] = deque()
         self._closed = False
 
@@ -178,8 +179,14 @@ class WorkerPool:
             await asyncio.shield(self._warm[0])
 
     async def open(self, request: StreamRequest) -> WorkerStream:
-        """Raises `WorkerFailed`."""
+        """A stream whose seed is 0 gets one of its own: no two avatars blink together.
+
+        Raises `WorkerFailed`.
+        """
         worker, spec = await self.take()
+        self._opened += 1
+        options = replace(request.options, seed=request.options.seed or self._opened)
+        request = replace(request, options=options)
         return WorkerStream(self, request, worker, spec, self._clock)
 
     async def take(self) -> tuple[WorkerProcess, EngineSpec]:
@@ -256,6 +263,8 @@ class WorkerStream:
             self._worker.hang_up()  # noticed, and replaced, where events are read
 
     def set_options(self, options: StreamOptions) -> None:
+        """A seed of 0 leaves the stream's as it is."""
+        options = replace(options, seed=options.seed or self._request.options.seed)
         self._request = replace(self._request, options=options)
         self._tell("options", {"options": asdict(options)})
 

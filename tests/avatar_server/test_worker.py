@@ -241,3 +241,19 @@ async def test_there_are_never_more_workers_than_the_limit(identity: Path) -> No
     await stream.close()
     assert len(pool._warm) == 1
     await pool.close()
+
+
+async def test_every_stream_lives_a_life_of_its_own(identity: Path) -> None:
+    pool = WorkerPool(EngineRequest("testcard", 128), MonotonicClock(), spare=1)
+    first, second, third = [
+        await pool.open(StreamRequest(identity, StreamOptions(seed=seed))) for seed in (0, 0, 77)
+    ]
+    first.set_options(StreamOptions(motion_scale=0.5))
+    seeds = [stream._request.options.seed for stream in (first, second, third)]
+    assert len(set(seeds)) == 3
+    assert 0 not in seeds
+    assert seeds[2] == 77
+    assert first._request.options.motion_scale == 0.5
+    for stream in (first, second, third):
+        await stream.close()
+    await pool.close()

@@ -23,15 +23,15 @@ class Blinker:
     """`step` says how far the lids are closed in a frame, 0..1."""
 
     def __init__(self) -> None:
-        self._starts_s = -1.0  # since the current blink's start; negative: before it
-        self._since_s = 1.4
-        self._waited_s = 1.4
-        self._interval_s = MEDIAN_S
+        self._starts_s = LASTS_S  # since the newest blink's start
+        self._since_s = self._waited_s = SHORTEST_S / 2
+        self._interval_s = 0.0  # drawn with the first frame
         self._second_s = 0.0  # after the first blink's start; 0 for none
         self._pending_s = math.inf  # until a blink that a cue has called for
         self._depth = 1.0
 
     def step(self, dice: Dice, cues: Cues, looked_aside: bool) -> float:
+        self._interval_s = self._interval_s or _interval_s(dice)
         self._since_s += FRAME_S
         self._starts_s += FRAME_S
         self._pending_s -= FRAME_S
@@ -63,8 +63,11 @@ class Blinker:
         self._depth = depth * (1.0 if dice.uniform(DEPTH) < 0.9 else 0.88)
         self._since_s = self._waited_s = 0.0
         self._pending_s = math.inf
-        interval_s = dice.log_normal(INTERVAL, MEDIAN_S, SIGMA)
-        self._interval_s = min(max(interval_s, SHORTEST_S), LONGEST_S)
+        self._interval_s = _interval_s(dice)
+
+
+def _interval_s(dice: Dice) -> float:
+    return min(max(dice.log_normal(INTERVAL, MEDIAN_S, SIGMA), SHORTEST_S), LONGEST_S)
 
 
 def lid(since_s: float) -> float:

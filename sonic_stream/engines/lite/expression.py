@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from sonic_stream.engine import Expression
+from sonic_stream.engine import EXPRESSIONS, Expression
 from sonic_stream.engines.lite.chance import Dice
 from sonic_stream.engines.lite.fields import INDEX
 from sonic_stream.engines.lite.prosody import FRAME_S, Cues
@@ -25,7 +24,6 @@ LOOKS: dict[Expression, dict[str, float]] = {
     "serious": {"frown": 0.4, "brow_down": 0.75, "lids": -0.15, "press": 0.12, "pitch_deg": 1.2},
     "surprised": {"brow_up": 0.8, "jaw": 0.14, "lids": 0.65, "pitch_deg": -1.6},
 }  # fmt: skip
-EXPRESSIONS = get_args(Expression)
 TABLE = np.array([[LOOKS[e].get(n, 0.0) for n in NAMES + EXTRA] for e in EXPRESSIONS])
 MICRO_S = {True: 2.6, False: 5.0}  # median time between small changes, talking or not
 BROW, BROW_SIZE, CHANGE, SMILE, CHEEK, FROWN, MICRO = range(500, 507)

@@ -18,14 +18,14 @@ AT_REST = np.array([1.5, 0.8, 0.8, 0.8, 0.5])
 TALKING = np.array([2.4, 1.4, 1.4, 1.2, 0.7])
 ROLL_WITH_YAW = 0.25
 AT_PHRASE_BEGIN, AT_PHRASE_END = 0.6, 0.8
-REST_OMEGA, TALKING_OMEGA = 2.4, 4.5
+REST_OMEGA, TALKING_OMEGA = (2.2, 4.0), (3.5, 6.5)  # slow turns and quick ones
 NOD_DEG, NOD_OMEGA, NOD_S = 5.2, 15.0, 0.14
 RAISES = 0.15  # of the nods go upwards
 FOLLOWS, FOLLOW_OMEGA = 0.28, 7.0  # the head's share of a look aside
-UNREST = np.array([0.8, 0.5, 0.4, 0.4, 0.3])  # at rest; doubled by talking
+UNREST = np.array([0.9, 0.55, 0.45, 0.45, 0.35])  # at rest; doubled by talking
 UNREST_HZ = (0.43, 0.51, 0.37, 0.33, 0.39)
-POSTURE, DWELL, WHETHER, NOD, SIZE, RAISE, ASKEW, SIDEWAYS = range(400, 480, 10)
-UNREST_LANE = 480
+POSTURE, DWELL, WHETHER, NOD, SIZE, RAISE, ASKEW, SIDEWAYS, SPEED = range(400, 490, 10)
+UNREST_LANE = 490
 
 
 class Head:
@@ -33,7 +33,7 @@ class Head:
 
     def __init__(self) -> None:
         self._posture: Pose = np.zeros(5)
-        self._settling = Spring(REST_OMEGA, 5)
+        self._settling = Spring(REST_OMEGA[0], 5)
         self._left_s = 1.0
         self._nod: Pose = np.zeros(5)
         self._nod_left_s = 0.0
@@ -42,7 +42,6 @@ class Head:
 
     def step(self, dice: Dice, cues: Cues, looks_at: Angles) -> Pose:
         self._change_posture(dice, cues)
-        self._settling.omega = REST_OMEGA + (TALKING_OMEGA - REST_OMEGA) * cues.activity
         pose = self._settling.step(self._posture, FRAME_S) + self._nods(dice, cues)
         pose += (1 + cues.activity) * self._unrest(dice)
         far = np.hypot(*looks_at) > LARGE_DEG
@@ -57,6 +56,7 @@ class Head:
         if self._left_s > 0 and not (chance and dice.happens(WHETHER, chance)):
             return
         size = TALKING if cues.talking else AT_REST
+        self._settling.omega = dice.between(SPEED, *(TALKING_OMEGA if cues.talking else REST_OMEGA))
         self._posture = size * [dice.normal(POSTURE + axis) for axis in range(5)]
         self._posture[ROLL] += ROLL_WITH_YAW * self._posture[YAW]
         self._posture[SHIFT_X] -= 0.3 * self._posture[YAW]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
@@ -22,6 +24,10 @@ class Renderer:
     def __init__(self, latents: Latents, cutout: ByteArray | None = None) -> None:
         self._latents = latents
         self._cutout = cutout
+        if (
+            cutout is not None
+        ):  # lips and lids too: beside the jaw their patches show what is behind
+            latents = replace(latents, source=cutout[..., :3].copy())
         self._warper = Warper(latents)
         self._mouth = MouthPainter(latents, self._warper)
 

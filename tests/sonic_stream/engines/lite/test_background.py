@@ -12,8 +12,9 @@ import pytest
 from sonic_stream.avatars import load_avatar
 from sonic_stream.engine import StreamOptions, load_engine
 from sonic_stream.engines.lite.background import Scene
+from sonic_stream.engines.lite.fields import INDEX
 from sonic_stream.engines.lite.identity import Latents, restore
-from sonic_stream.engines.lite.motion import Motion
+from sonic_stream.engines.lite.motion import Motion, no_coefficients
 from sonic_stream.engines.lite.render import Renderer
 from sonic_stream.media import AudioChunk, IdentityLatents
 
@@ -63,6 +64,21 @@ def test_another_background_is_exact_and_still(latents: Latents, tmp_path: Path)
         np.abs(np.diff(soft[around].astype(int), axis=0)).mean()
         < np.abs(np.diff(own[around].astype(int), axis=0)).mean()
     )
+
+
+@pytest.mark.parametrize("background", ["keep", "#00c81e", "blur"])
+def test_speech_and_blinks_leave_the_background_beside_the_face_alone(background: str) -> None:
+    """Theo's neck is slim: the mouth's patch reaches past it."""
+    theo = restore(load_engine("lite", size_px=SIZE).prepare(load_avatar("theo")))
+    patch, beside = theo.mouth, np.zeros((SIZE, SIZE), bool)
+    beside[patch.y0 : patch.y0 + patch.height, patch.x0 : patch.x0 + patch.width] = True
+    beside &= cv2.dilate((theo.matte > 0).astype(np.uint8), np.ones((5, 5))) == 0
+    assert beside.sum() > 200
+    coefficients = no_coefficients()
+    coefficients[[INDEX["jaw"], INDEX["stretch"]]] = (0.3, 0.5)
+    rest = drawn(theo, background, Motion()).astype(int)
+    speaks = drawn(theo, background, Motion(coefficients=coefficients, blink=0.6, gaze_x=0.3))
+    assert np.abs(speaks - rest)[beside].max() <= 6
 
 
 def test_transparent_frames_carry_the_moved_matte(latents: Latents) -> None:

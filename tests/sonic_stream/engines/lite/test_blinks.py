@@ -51,6 +51,12 @@ def test_at_rest_the_rate_and_the_spread_are_human(seed: int) -> None:
     assert doubles.min() > LASTS_S  # open again before the second
 
 
+def test_streams_of_different_seeds_begin_with_different_blinks() -> None:
+    first_s = [rising(closures([SILENT] * 12 * FPS, seed), 0.5)[0] for seed in range(30)]
+    assert min(first_s) > 0.9
+    assert np.std(first_s) > 0.8
+
+
 def test_every_blink_closes_the_eye_and_is_short(conversation: list[Cues]) -> None:
     shut = closures(conversation, 7)
     starts = (rising(shut, 0.3) / FRAME_S).astype(int)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sonic_stream.avatars import load_avatar
-from sonic_stream.engine import StreamOptions, load_engine
-from sonic_stream.engines.lite.expression import EXPRESSIONS, NAMES, TABLE, Mood
+from sonic_stream.engine import EXPRESSIONS, StreamOptions, load_engine
+from sonic_stream.engines.lite.expression import NAMES, TABLE, Mood
 from sonic_stream.engines.lite.fields import INDEX
 from sonic_stream.engines.lite.identity import restore
 from sonic_stream.engines.lite.life import Life

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.sounds import voice
 from sonic_stream.avatars import load_avatar
 from sonic_stream.engine import StreamOptions, load_engine
 from sonic_stream.engines.lite.fields import INDEX
@@ -175,6 +176,33 @@ def portraits() -> tuple[IdentityLatents, IdentityLatents]:
 def pushed(stream: object, first: int, count: int, *, render: bool = True) -> list[np.ndarray]:
     silence = AudioChunk(np.zeros(640 * count, np.float32), 16000, 640 * first)
     return [made.frames[0].astype(int) for made in stream.push(silence, render=render)]  # type: ignore[attr-defined]
+
+
+def test_no_seam_shows_at_chunks_nor_where_speech_begins_and_ends(
+    portraits: tuple[IdentityLatents, IdentityLatents],
+) -> None:
+    """How much each picture differs from the one before it, of three phrases with rests."""
+    chunk, rate_hz = 5, 16_000
+    samples = voice(12, rate_hz, seed=1).astype(np.float32)
+    engine = load_engine("lite", size_px=128)
+    stream = engine.open(portraits[0], StreamOptions(seed=6))
+    pictures = [
+        made.frames[0].astype(int)
+        for start in range(0, len(samples), chunk * 640)
+        for made in stream.push(AudioChunk(samples[start : start + chunk * 640], rate_hz, start))
+    ]
+    steps = np.array([np.abs(b - a).mean() for a, b in itertools.pairwise(pictures)])
+    frame = np.arange(1, len(pictures))
+    at_chunk = (frame + 2) % chunk == 0  # two pictures of look-ahead
+    assert np.median(steps[at_chunk]) < 1.25 * np.median(steps[~at_chunk])
+    assert steps[at_chunk].max() < 1.25 * steps[~at_chunk].max()
+    time_s = frame * 0.04 % 4  # three seconds of talk, one of rest
+    talking = (time_s > 0.3) & (time_s < 2.7)
+    edge = (time_s < 0.2) | ((time_s > 2.9) & (time_s < 3.4))
+    assert steps[edge].max() < 1.2 * steps[talking].max()
+    assert np.median(steps[talking]) > 1.5 * np.median(steps[time_s > 3.5]), (
+        "the measure sees speech"
+    )
 
 
 def test_another_portrait_fades_in_and_the_motion_goes_on(
