@@ -64,13 +64,13 @@ class ChildSink:
         return frozenset({self._program.codec} if wanted else ())
 
     def send_sound(self, sound: Sound) -> None:
-        if self._waiting < 2 * self._program.queue_bytes:
+        if self.waiting_bytes < 2 * self._program.queue_bytes:
             self._say("sound", {"pts": sound.pts}, sound.samples.tobytes())
 
     def send_picture(self, packet: MediaPacket) -> None:
         if packet.codec not in self.codecs:
             return
-        if self._waiting > self._program.queue_bytes:
+        if self.waiting_bytes > self._program.queue_bytes:
             self._keyframes.lost()
             self._dropped += 1
             return
@@ -98,7 +98,12 @@ class ChildSink:
         return self._child.pid if self._child is not None else None
 
     @property
-    def _waiting(self) -> int:
+    def queue_bytes(self) -> int:
+        return self._program.queue_bytes
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What the child has not taken yet."""
         pipe = self._child.stdin if self._child is not None else None
         return pipe.transport.get_write_buffer_size() if pipe is not None else 0
 
