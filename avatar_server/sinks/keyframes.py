@@ -6,8 +6,10 @@ from fractions import Fraction
 
 from sonic_stream.media import MediaPacket
 
-EVERY_S = 1.6  # asked for so long after the last; the picture's latency makes it two seconds
-AGAIN_S = 0.6  # an unanswered request is repeated
+EVERY_S = Fraction(
+    8, 5
+)  # asked for so long after the last; the picture's latency makes it two seconds
+AGAIN_S = Fraction(3, 5)  # an unanswered request is repeated
 
 
 class Keyframes:
