@@ -27,6 +27,11 @@ class MonotonicClock:
         await asyncio.sleep(max(deadline_s - time.monotonic(), 0.0))
 
 
+def date_stamp() -> str:
+    """The local date and time, fit for a file's name. For people; nothing is timed by it."""
+    return time.strftime("%Y-%m-%d_%H-%M-%S")
+
+
 class ManualClock:
     """A clock that tests move by hand."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -82,8 +82,24 @@ def default_cache_dir() -> str:
     return str(Path.home() / ".cache" / "avatar-server")
 
 
+def default_recordings_dir() -> str:
+    return str(Path.home() / ".local" / "share" / "avatar-server" / "recordings")
+
+
 class PathsSection(Section):
     cache: str = Field(default_factory=default_cache_dir)
+    recordings: str = Field(default_factory=default_recordings_dir)
+
+
+SinkKind = Literal["recording", "whip", "rtmp", "srt", "camera", "speaker"]
+
+
+class SinksSection(Section):
+    # What a studio may open.
+    enabled: list[SinkKind] = ["recording", "whip", "rtmp", "srt", "camera", "speaker"]
+    # Where it may send to: "host", "host:port", "*.example.org". Empty: anywhere as long as
+    # nobody but this machine reaches the server, nowhere otherwise.
+    allowed_hosts: list[str] = []
 
 
 class Config(Section):
@@ -93,6 +109,7 @@ class Config(Section):
     limits: LimitsSection = LimitsSection()
     paths: PathsSection = Field(default_factory=PathsSection)
     osc: OscSection = OscSection()
+    sinks: SinksSection = SinksSection()
     sessions: list[SessionSection] = []
 
     @model_validator(mode="after")

@@ -34,6 +34,10 @@ async def carry_out(server: Server, session: Session, command: protocol.Command)
             session.show(portrait.id, portrait.identity)
         case protocol.SinkOffset():
             session.set_sink_offset(command.id, command.offset_ms)
+        case protocol.CloseSink():
+            await session.close_sink(command.id)
+        case _:
+            await session.sinks.open(command.id, lambda: server.outlets.open(command, session.feed))
     session.tell_state()
 
 

@@ -100,6 +100,18 @@ async def add_file(request: Request, server: Parts, name: Name = "sound") -> dic
     return {"id": file.id, "name": file.name, "duration_s": file.duration_s}
 
 
+# These two read the disk, so they are no coroutines: the framework runs them on a thread.
+@router.get("/api/recordings")
+def list_recordings(server: Parts) -> list[dict[str, object]]:
+    """The newest first."""
+    return server.outlets.recordings()
+
+
+@router.get("/api/recordings/{name}")
+def recording(name: str, server: Parts) -> FileResponse:
+    return FileResponse(server.outlets.recording(name), filename=name)
+
+
 async def answer_error(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, RequestValidationError):
         error = bad_request(error)

@@ -101,13 +101,67 @@ class SinkOffset(Message):
     offset_ms: OffsetMs
 
 
+FileStem = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]{0,79}$")]
+Url = Annotated[str, Field(min_length=1, max_length=2000)]
+Device = Annotated[str, Field(max_length=200)]
+
+
+class OpenRecording(Message):
+    type: Literal["sink_open"]
+    kind: Literal["recording"]
+    id: Identifier
+    format: Literal["mp4", "webm"] = "mp4"
+    name: FileStem | None = None
+
+
+class OpenWhip(Message):
+    type: Literal["sink_open"]
+    kind: Literal["whip"]
+    id: Identifier
+    url: Url
+    token: Annotated[str, Field(max_length=2000, pattern=r"^[\x21-\x7e]*$")] = ""
+    codec: Literal["vp8", "h264"] = "vp8"
+
+
+class OpenPush(Message):
+    type: Literal["sink_open"]
+    kind: Literal["rtmp", "srt"]
+    id: Identifier
+    url: Url
+
+
+class OpenDevice(Message):
+    type: Literal["sink_open"]
+    kind: Literal["camera", "speaker"]
+    id: Identifier
+    device: Device = ""
+
+
+class CloseSink(Message):
+    type: Literal["sink_close"]
+    id: Identifier
+
+
+OpenSink = OpenRecording | OpenWhip | OpenPush | OpenDevice
+
+
 class Ping(Message):
     type: Literal["ping"]
     t: float = 0.0
 
 
 # What a session is told to do, by the studio or over HTTP.
-Command = SelectSource | Say | Play | Stop | Set | SelectPortrait | SinkOffset
+Command = (
+    SelectSource
+    | Say
+    | Play
+    | Stop
+    | Set
+    | SelectPortrait
+    | SinkOffset
+    | Annotated[OpenSink, Field(discriminator="kind")]
+    | CloseSink
+)
 ClientMessage = Command | Hello | Offer | Ping
 
 

@@ -22,6 +22,7 @@ from avatar_server.profiles import Profiles
 from avatar_server.rtc.peer import RtcSettings
 from avatar_server.session import Session, SessionOptions, stream_options
 from avatar_server.sessions import SessionPlan, Sessions
+from avatar_server.sinks.outlets import Outlets
 from avatar_server.sources.beeps import BeepSource
 from avatar_server.sources.speech import EspeakSpeech
 from avatar_server.tokens import token_files
@@ -29,6 +30,7 @@ from avatar_server.worker.pool import EngineRequest, StreamRequest, WorkerPool, 
 
 log = logging.getLogger(__name__)
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 AUTO, LARGE, FALLBACK = "auto", "sonic", "lite"
 # Before a permanent session begins anew: doubled each time that it fails at once.
 KEEP_PAUSE_S, KEEP_PAUSE_MAX_S = 1.0, 60.0
@@ -41,9 +43,12 @@ class Server:
         self.config = config
         self.clock = clock or MonotonicClock()
         self.metrics = Metrics()
+        media, local = config.media, config.server.host in LOOPBACK
+        self._rtc = RtcSettings(tuple(media.ice_servers), tuple(media.host_addresses))
         self.files = Files(config.limits.files_kept)
         self.backgrounds = Backgrounds(config.limits.portraits_kept)
         self.speech = EspeakSpeech()
+        self.outlets = Outlets(config.sinks, self._rtc, Path(config.paths.recordings), local=local)
         self.notices: list[dict[str, str]] = []
         self._use(LARGE if config.engine.name == AUTO else config.engine.name)
         cache = config.paths.cache
@@ -169,9 +174,7 @@ class Server:
             margin_ms=media.margin_ms,
             heartbeat_s=limits.heartbeat_s if plan.alive_s is None else plan.alive_s,
             viewer_limit=limits.viewers_per_session,
-            rtc=RtcSettings(
-                ice_servers=tuple(media.ice_servers), host_addresses=tuple(media.host_addresses)
-            ),
+            rtc=self._rtc,
         )
         session = Session(options, worker, self.clock, self.metrics)
         session.configure(plan.settings, background)

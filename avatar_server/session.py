@@ -26,10 +26,11 @@ from avatar_server.playout import (
     TICK_SAMPLES,
     LipSync,
     PictureGate,
+    samples_of_ms,
     timeline_for,
 )
 from avatar_server.rtc.peer import RtcSettings
-from avatar_server.sinks.base import Sinks
+from avatar_server.sinks.base import Feed, SinkError, Sinks
 from avatar_server.sinks.webrtc import Viewers
 from avatar_server.stats import SessionStats
 from avatar_server.voice import Voice
@@ -46,6 +47,7 @@ log = logging.getLogger(__name__)
 
 # A pause of the whole process longer than this is not caught up with; media time just waits.
 REANCHOR_S = 0.5
+VIEWERS = "viewers"  # the sink that is always there
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,16 @@ class Session:
         self.viewers = Viewers(
             options.rtc, options.viewer_limit, self.sinks.refresh, worker.request_keyframe, clock
         )
-        self.sinks.add("viewers", self.viewers)
+        self.sinks.add(VIEWERS, self.viewers)
+        self.feed = Feed(
+            fps=worker.spec.fps,
+            size_px=worker.spec.size_px,
+            latency_samples=samples_of_ms(self.latency_ms),
+            clock=clock,
+            request_keyframe=worker.request_keyframe,
+            refresh=self.sinks.refresh,
+            tell=self._notice,
+        )
         self.listeners: set[Callable[[str], None]] = set()
         self._present: dict[str, asyncio.Event] = {}
         self.worker = worker
@@ -154,6 +165,12 @@ class Session:
             self.voice.attach(peer.mic)
         return peer.answer_sdp
 
+    async def close_sink(self, ident: str) -> None:
+        """Raises `SinkError` when it was not opened."""
+        if ident == VIEWERS:
+            raise SinkError("the viewers cannot be closed", "no_sink")
+        await self.sinks.remove(ident)
+
     def show(self, portrait: str, identity: Path) -> None:
         """Another portrait from the next picture on."""
         self.portrait = portrait
@@ -175,6 +192,7 @@ class Session:
             "portrait": self.portrait,
             "worker": self.stats.worker_state,
             "viewers": len(self.viewers),
+            "sinks": self.sinks.summary(),
         }
 
     def outputs(self) -> list[dict[str, object]]:
@@ -204,6 +222,9 @@ class Session:
         self._playout.interrupt()
         self.sinks.silence()
         self.viewers.silence()
+
+    def _notice(self, code: str, message: str) -> None:
+        self.tell(protocol.encode("notice", code=code, message=message))
 
     # The loops.
 
@@ -241,12 +262,8 @@ class Session:
                     self.stats.worker(event)
                 case WorkerRestarted():
                     self.stats.restarted()
-                    self.tell(
-                        protocol.encode(
-                            "notice",
-                            code="worker_restarted",
-                            message="The picture was interrupted for a moment and is back.",
-                        )
+                    self._notice(
+                        "worker_restarted", "The picture was interrupted for a moment and is back."
                     )
                 case WorkerError():
                     raise WorkerFailed(f"the avatar's worker failed: {event.message}")
@@ -268,10 +285,10 @@ class Session:
 
     async def _abandoned(self) -> None:
         """Wait until the studio is unheard of for the heartbeat limit and nothing else takes the
-        avatar: no viewer, no other sink than the viewers'."""
+        avatar: no viewer, and no sink that was opened and has not failed."""
         while True:
             silent_s = self._clock.now_s() - self._heard_s
-            watched = len(self.viewers) > self.viewers.has("studio") or len(self.sinks) > 1
+            watched = len(self.viewers) > self.viewers.has("studio") or self.sinks.taken
             if silent_s >= self.options.heartbeat_s and not watched:
                 return
             wait_s = min(max(self.options.heartbeat_s - silent_s, 0.25), 3600.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +18,8 @@ from avatar_server.sinks.offset import OffsetSink
 from sonic_stream.media import MediaPacket
 
 MAX_SINKS = 16
+# What all clients of a session may know of a sink; the rest is figures.
+PUBLIC = ("id", "kind", "state", "reason", "target")
 
 
 class SinkError(AvatarError):
@@ -34,6 +37,19 @@ class Sound:
     samples: npt.NDArray[np.int16]
     pts: int
     opus: tuple[MediaPacket, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What a session lets its sinks know, and ask for."""
+
+    fps: Fraction
+    size_px: int
+    latency_samples: int  # at 48 kHz, from a picture's media time to its sound's
+    clock: Clock
+    request_keyframe: Callable[[str], None]  # of a video codec
+    refresh: Callable[[], None]  # other codecs are wanted now
+    tell: Callable[[str, str], None]  # a notice's code and message
 
 
 class Sink(Protocol):
@@ -58,7 +74,8 @@ class Sink(Protocol):
         ...
 
     def status(self) -> Mapping[str, object]:
-        """What a person wants to know of it: flat, JSON."""
+        """What a person wants to know of it: flat, JSON. `state`: "starting", "live",
+        "retrying" or "failed", with a `reason`; `target`: where it goes, without secrets."""
         ...
 
     async def close(self) -> None:
@@ -78,17 +95,32 @@ class Sinks:
         self._sinks: dict[str, OffsetSink] = {}
         self._opus = OpusEncoder()
 
-    def __len__(self) -> int:
-        return len(self._sinks)
+    @property
+    def taken(self) -> bool:
+        """Whether any sink that was opened still takes what it is sent, or tries to."""
+        return any(entry["state"] not in ("failed", "closed") for entry in self.summary())
 
     def add(self, ident: str, sink: Sink) -> None:
         """Raises `SinkError` when the name is taken or there are too many."""
+        self._check(ident)
+        self._sinks[ident] = OffsetSink(sink, self._clock)
+        self.refresh()
+
+    async def open(self, ident: str, make: Callable[[], Sink]) -> None:
+        """Add what `make` makes, in the place of one that failed if it has the same name.
+
+        Raises `SinkError` as `add` does, and whatever `make` raises."""
+        former = self._sinks.get(ident)
+        if former is not None and former.status().get("state") == "failed":
+            await self.remove(ident)
+        self._check(ident)
+        self.add(ident, make())
+
+    def _check(self, ident: str) -> None:
         if ident in self._sinks:
             raise SinkError(f"there is a sink {ident!r} already; close it first")
         if len(self._sinks) >= MAX_SINKS:
             raise SinkError(f"a session has at most {MAX_SINKS} sinks")
-        self._sinks[ident] = OffsetSink(sink, self._clock)
-        self.refresh()
 
     def get(self, ident: str) -> OffsetSink:
         """Raises `SinkError` when there is none of that name."""
@@ -127,6 +159,14 @@ class Sinks:
     def status(self) -> list[dict[str, object]]:
         return [
             {"id": ident, "kind": sink.kind, **sink.status()} for ident, sink in self._sinks.items()
+        ]
+
+    def summary(self) -> list[dict[str, object]]:
+        """Of each sink that was opened, what changes seldom."""
+        return [
+            {key: entry.get(key, "") for key in PUBLIC}
+            for entry in self.status()
+            if entry["kind"] != "webrtc"
         ]
 
     async def close(self) -> None:

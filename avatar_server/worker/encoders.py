@@ -15,6 +15,7 @@ import av
 from av.video.frame import PictureType
 
 from avatar_server.worker.stacking import ALPHA, planar, stacked
+from avatar_server.worker.vp9 import VP9_ALPHA, Vp9AlphaEncoder
 from sonic_stream.media import ByteArray, MediaPacket
 
 KEYFRAME_INTERVAL = 3000
@@ -125,9 +126,11 @@ class LibavEncoder:
 
 
 def open_encoder(codec: str, size_px: int, fps: Fraction, bitrate_bps: int) -> VideoEncoder:
-    """The best encoder there is for "vp8" or "h264", each also with "+alpha".
+    """The best encoder there is for "vp8" or "h264", each also with "+alpha", or "vp9+alpha".
 
     Raises `ValueError` for others."""
+    if codec == VP9_ALPHA:
+        return Vp9AlphaEncoder(size_px, fps, bitrate_bps)
     kind, size = codec.removesuffix(ALPHA), (size_px, size_px)
     if codec != kind:
         size, bitrate_bps = (size_px, 2 * size_px), int(ALPHA_BITRATE * bitrate_bps)
@@ -139,4 +142,6 @@ def open_encoder(codec: str, size_px: int, fps: Fraction, bitrate_bps: int) -> V
         except (av.FFmpegError, ValueError):  # no card, no driver, or built without it
             settings = _x264(bitrate_bps, h264_level(*size, fps))
             return LibavEncoder(codec, settings, size, fps, bitrate_bps)
-    raise ValueError(f"no encoder for {codec!r}; there are vp8 and h264, also with {ALPHA}")
+    raise ValueError(
+        f"no encoder for {codec!r}; there are vp8 and h264, also with {ALPHA}, and vp9{ALPHA}"
+    )

@@ -21,7 +21,7 @@ class Control:
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
 
-    async def send(self, kind: str, **fields: object) -> None:
+    async def send(self, kind: str, /, **fields: object) -> None:
         await self.socket.send(json.dumps({"type": kind, **fields}))
 
     async def expect(self, kind: str, timeout_s: float = 10.0, **fields: object) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def real_server(**sections: Section) -> Iterator[RealServer]:
         config: dict[str, Section] = {
             "server": {"port": 0, "drain_s": 1.0} | dict(sections.get("server", {})),
             "media": {"host_addresses": ["127.0.0.1"]} | dict(sections.get("media", {})),
-            "paths": {"cache": f"{folder}/cache"},
+            "paths": {"cache": f"{folder}/cache", "recordings": f"{folder}/recordings"},
         } | {k: v for k, v in sections.items() if k not in ("server", "media")}
         path = Path(folder) / "server.toml"
         path.write_text(to_toml(config))
