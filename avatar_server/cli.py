@@ -1,4 +1,5 @@
-"""The command line: `avatar-server [--config FILE] [--host H] [--port P] …` serves."""
+"""The command line: `avatar-server [--config FILE] [--host H] [--port P] …` serves, and
+`avatar-server COMMAND …` does something else."""
 
 from __future__ import annotations
 
@@ -12,12 +13,14 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from avatar_server import __version__
 from avatar_server.app import create_app
 from avatar_server.commands import add_commands, run
 from avatar_server.config import Config, load
 from avatar_server.errors import AvatarError, ConfigError
+from avatar_server.osc import Osc
 from avatar_server.protocol import MAX_MESSAGE_BYTES
 from avatar_server.server import Server
 
@@ -28,10 +31,11 @@ class DrainingServer(uvicorn.Server):
     """Announces itself once it serves; on the first SIGTERM it drains, on the second it ends."""
 
     def __init__(
-        self, config: uvicorn.Config, server: Server, announcement: str, drain_s: float
+        self, config: uvicorn.Config, app: FastAPI, announcement: str, drain_s: float
     ) -> None:
         super().__init__(config)
-        self._server = server
+        self._server: Server = app.state.server
+        self._osc: Osc = app.state.osc
         self._announcement = announcement
         self._drain_s = drain_s
         self._draining: asyncio.Task[None] | None = None
@@ -39,7 +43,9 @@ class DrainingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         try:
             await self._server.start()
+            await self._osc.start()
         except BaseException:
+            await self._osc.close()
             await self._server.close()
             raise
         await super().startup(sockets)
@@ -115,7 +121,7 @@ def serve(config: Config) -> None:
             log_level="warning",
             server_header=False,
         ),
-        app.state.server,
+        app,
         f"open http://{shown}:{listener.getsockname()[1]}/ in a browser",
         section.drain_s,
     )

@@ -1,4 +1,4 @@
-"""Commands that serve nothing: `avatar-server generate …` and `avatar-server weights …`.
+"""Commands that serve nothing: `avatar-server generate …`, `weights …`, and those of `remote`.
 
 They import what they need when they run: the server itself has neither torch nor a hub.
 """
@@ -12,10 +12,12 @@ from typing import Any
 
 from avatar_server.clock import MonotonicClock
 from avatar_server.errors import AvatarError
+from avatar_server.remote import add_remote_commands
 
 
 def add_commands(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(dest="command", metavar="generate | weights")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    add_remote_commands(commands)
     _add_generate(commands)
     _add_weights(commands)
 

@@ -4,7 +4,8 @@ import { AvatarConnection } from "/static/lib/rtc.js";
 import { pauseMs } from "/static/lib/signalling.js";
 
 const video = /** @type {HTMLVideoElement} */ (document.querySelector("#avatar"));
-const wanted = new URLSearchParams(location.search).get("session");
+const parameters = new URLSearchParams(location.search);
+const wanted = parameters.get("session");
 const STALL_MS = 4000;
 
 /** @param {"connecting" | "live"} state */
@@ -18,6 +19,16 @@ async function session() {
   const listing = await (await fetch("/api/sessions")).json();
   if (!listing.length) throw new Error("no session yet");
   return listing[listing.length - 1].id;
+}
+
+/** This viewer's own lip-sync offset: `?offset=120`, or the one a `?profile=` has for OBS. */
+function offset() {
+  const query = new URLSearchParams({ kind: "obs" });
+  const offset = parameters.get("offset");
+  const profile = parameters.get("profile");
+  if (offset) query.set("offset_ms", offset);
+  if (profile) query.set("profile", profile);
+  return query;
 }
 
 /** Sound needs no gesture in OBS; where it does, a silent picture is better than none. */
@@ -34,7 +45,7 @@ async function play() {
 async function watch() {
   const connection = new AvatarConnection(video, [], false);
   try {
-    const answer = await fetch(`/api/sessions/${encodeURIComponent(await session())}/whep`, {
+    const answer = await fetch(`/api/sessions/${encodeURIComponent(await session())}/whep?${offset()}`, {
       method: "POST",
       headers: { "Content-Type": "application/sdp" },
       body: await connection.offer(),

@@ -4,7 +4,9 @@ The upper eighth of the picture is a row of 32 blocks, white for 1 and black for
 the frame's pts, most significant first, then 8 bits of checksum (the three bytes of pts summed,
 modulo 256, inverted). Any reader that averages the middle of each block and compares it with
 128 can decode it, also after compression and scaling. A flash fills the middle of the picture
-in the very frame in which a sound begins.
+in the very frame in which a sound begins. For eyes there is a number below, the milliseconds since
+the nearest beep (negative: until the next, once the rhythm is known), with a pointer on a scale of
+half a second to either side: who hears the beep at +120 sees the picture 120 ms early.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ BITS = 32
 ONSET_LEVEL = 0.02  # RMS of 5 ms that counts as sound
 QUIET_S = 0.2  # silence needed before the next onset
 FLASH_FRAMES = 2
+SCALE_MS = 500
 
 
 def pattern(pts: int) -> list[int]:
@@ -69,6 +72,24 @@ class _State:
     pending: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
     quiet_s: float = QUIET_S
     flash: int = 0
+    heard_s: float = 0.0
+    onset_s: float | None = None
+    period_s: float | None = None
+
+    def begin_sound(self) -> None:
+        self.flash = FLASH_FRAMES
+        if self.onset_s is not None:
+            self.period_s = self.heard_s - self.onset_s
+        self.onset_s = self.heard_s
+
+    def since_ms(self, media_s: float) -> int | None:
+        """From the nearest onset to a media time; None before the first."""
+        if self.onset_s is None:
+            return None
+        since_s = media_s - self.onset_s
+        if self.period_s is not None and since_s > self.period_s / 2:
+            since_s -= self.period_s
+        return round(1000 * since_s)
 
 
 class TestcardEngine:
@@ -143,13 +164,15 @@ class TestcardStream:
         state = self._state
         state.flash = max(state.flash - 1, 0)
         step = len(samples) // 8
+        step_s = step / self._engine.spec.sample_rate_hz
         for block in samples[: step * 8].reshape(8, step):
             if np.sqrt(np.mean(np.square(block))) > ONSET_LEVEL:
                 if state.quiet_s >= QUIET_S:
-                    state.flash = FLASH_FRAMES
+                    state.begin_sound()
                 state.quiet_s = 0.0
             else:
-                state.quiet_s += step / self._engine.spec.sample_rate_hz
+                state.quiet_s += step_s
+            state.heard_s += step_s
 
     def _draw(self, pts: int) -> ByteArray:
         start_s = perf_counter()
@@ -163,5 +186,24 @@ class TestcardStream:
         cv2.circle(picture, hand, size // 24, (80, 200, 255), -1, cv2.LINE_AA)
         if self._state.flash:
             picture[size // 4 : size * 3 // 4, size // 4 : size * 3 // 4] = 255
+        since_ms = self._state.since_ms((pts + 0.5) / float(self._engine.spec.fps))
+        if since_ms is not None:
+            _draw_number(picture, since_ms)
         self._engine.stage_ms = {"render": 1000 * (perf_counter() - start_s)}
         return picture
+
+
+def _draw_number(picture: ByteArray, since_ms: int) -> None:
+    """Milliseconds in digits, and a pointer on a scale, below the flash."""
+    size = picture.shape[0]
+    text, thickness = f"{since_ms:+d}", max(size // 128, 1)
+    (width, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_DUPLEX, size / 512, thickness)
+    place = ((size - width) // 2, size * 211 // 256)
+    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_DUPLEX, size / 512, (255,) * 3, thickness)
+    row = size * 216 // 256
+    for tick in range(-SCALE_MS, SCALE_MS + 1, 100):
+        x = size // 2 + tick * size * 2 // (5 * SCALE_MS)
+        cv2.line(picture, (x, row), (x, row + size // (64 if tick else 32)), (200,) * 3, 1)
+    at = max(-SCALE_MS, min(SCALE_MS, since_ms))
+    x = size // 2 + at * size * 2 // (5 * SCALE_MS)
+    cv2.rectangle(picture, (x - 2, row), (x + 2, row + size // 32), (255, 220, 60), -1)

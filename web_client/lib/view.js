@@ -169,3 +169,41 @@ export function showStats(list, figures) {
     }),
   );
 }
+
+/**
+ * Each beep's skew as a dot, the middle as a line, on a scale that fits them.
+ * @param {HTMLCanvasElement} canvas
+ * @param {number[]} skews in ms
+ * @param {number} middle
+ */
+export function drawSkews(canvas, skews, middle) {
+  const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  const style = getComputedStyle(canvas);
+  const { width, height } = canvas;
+  const most = Math.max(50, ...skews.map(Math.abs)) * 1.15;
+  /** @param {number} ms */
+  const y = (ms) => height / 2 - (ms / most) * (height / 2);
+  pen.clearRect(0, 0, width, height);
+  pen.fillStyle = pen.strokeStyle = style.color;
+  pen.font = "20px system-ui, sans-serif";
+  const step = most > 250 ? 100 : most > 100 ? 50 : 20;
+  for (let ms = -Math.floor(most / step) * step; ms <= most; ms += step) {
+    pen.globalAlpha = ms ? 0.15 : 0.5;
+    pen.fillRect(60, y(ms), width - 60, 1);
+    pen.globalAlpha = 0.7;
+    pen.fillText(String(ms), 0, y(ms) + 7);
+  }
+  pen.globalAlpha = 1;
+  skews.forEach((skew, index) => {
+    pen.beginPath();
+    pen.arc(75 + (index * (width - 90)) / 40, y(skew), 5, 0, 2 * Math.PI);
+    pen.fill();
+  });
+  if (Number.isNaN(middle)) return;
+  pen.strokeStyle = style.getPropertyValue("--accent");
+  pen.lineWidth = 3;
+  pen.beginPath();
+  pen.moveTo(60, y(middle));
+  pen.lineTo(width, y(middle));
+  pen.stroke();
+}
