@@ -40,7 +40,7 @@ def draw_eye(picture: ByteArray, eye: Eye, warper: Warper, motion: Motion, pose:
     if abs(motion.gaze_x) + abs(motion.gaze_y) > 1e-3:
         _draw_gaze(region, eye, warper, nodes, (shift, motion))
     if motion.blink > 0.01:
-        _draw_lid(region, eye, warper, nodes, (shift, motion))
+        _draw_lid(region, eye, nodes, len(picture) / 512, float(np.clip(motion.blink, 0, 1)))
 
 
 def _nodes(eye: Eye, shift: FloatArray) -> _Nodes:
@@ -73,11 +73,12 @@ def _set_lids(eye: Eye, shift: FloatArray, lids: float) -> FloatArray:
 
 
 def _upsampled(patch: Patch, *grids: npt.NDArray[Any]) -> list[FloatArray]:
-    """Node grids at full resolution, each [height, width]."""
-    stacked = np.dstack(grids).astype(np.float32)
-    full = cv2.resize(stacked, (patch.width, patch.height), interpolation=cv2.INTER_LINEAR)
-    full = full.reshape(patch.height, patch.width, len(grids))
-    return [np.ascontiguousarray(full[..., i]) for i in range(len(grids))]
+    """Node grids at full resolution, each [height, width] or [height, width, 3]."""
+    size = (patch.width, patch.height)
+    return [
+        np.asarray(cv2.resize(grid.astype(np.float32), size, interpolation=cv2.INTER_LINEAR))
+        for grid in grids
+    ]
 
 
 def _put(region: ByteArray, drawn: ByteArray, alpha: FloatArray) -> None:
@@ -95,8 +96,11 @@ def _draw_gaze(
         np.clip(nodes.x / max(eye.iris_x - reach, 0.03), 0, 1),
         np.clip((1 - nodes.x) / max(1 - eye.iris_x - reach, 0.03), 0, 1),
     )
+    # What a lid uncovers is stretched out of the ball, never shown twice.
+    from_lid = nodes.v if motion.gaze_y > 0 else nodes.to_lower
+    stretch = np.clip(from_lid / np.maximum(0.4 * nodes.height, 0.02), 0, 1)
     across = motion.gaze_x * 0.13 * eye.width * towards
-    down = motion.gaze_y * 0.05 * eye.width * towards
+    down = motion.gaze_y * 0.05 * eye.width * towards * stretch
     moved = np.dstack(
         [shift[..., i] - across * eye.axis_x[i] - down * eye.axis_y[i] for i in (0, 1)]
     ).astype(np.float32)
@@ -108,58 +112,36 @@ def _draw_gaze(
 
 
 def _draw_lid(
-    region: ByteArray, eye: Eye, warper: Warper, nodes: _Nodes, at: tuple[FloatArray, Motion]
+    region: ByteArray, eye: Eye, nodes: _Nodes, picture_scale: float, blink: float
 ) -> None:
-    shift, motion = at
-    patch, above, v, x = eye.patch, eye.above, nodes.v, nodes.x
-    blink = float(np.clip(motion.blink, 0, 1))
-    # The margin keeps the upper lid's curve until it meets the lower one.
+    """A lid of the portrait's own skin colours comes down inside the opening. Nothing around
+    the eye is moved, so frames, fringes and make-up stay where they are."""
+    v, x, patch = nodes.v, nodes.x, eye.patch
+    # The margin keeps the upper lid's curve until it meets the lower one, just covering it.
     bow = 4 * np.clip(x, 0, 1) * (1 - np.clip(x, 0, 1))
-    travel = blink * nodes.height * 0.95 * (1 - 0.22 * (1 - blink) * bow)
-    unfolded = np.where(
-        v < -above, v, -above + above * np.clip((v + above) / (above + travel), 0, None)
-    )
-    unfolded = np.where(v > travel, v - travel, unfolded)
-    along_lid = (unfolded - v) * eye.width
-    moved = np.dstack([shift[..., i] + along_lid * eye.axis_y[i] for i in (0, 1)])
-    lid = warper.sample(patch, moved.astype(np.float32)).astype(np.float32)
-    margin = (v - travel) * eye.width
-    window = (
-        np.clip((x + 0.06) / 0.10, 0, 1)
-        * np.clip((1.06 - x) / 0.10, 0, 1)
-        * np.clip((v + above + 0.12) / 0.10, 0, 1)
-    )
+    travel = blink * (nodes.height + 0.02 * bow) * (1 - 0.22 * (1 - blink) * bow)
     sides = np.clip(x / 0.05, 0, 1) * np.clip((1 - x) / 0.05, 0, 1)
-    top = -min(0.14, 0.6 * above)
-    down = np.clip((v - top) / np.maximum(travel - top, 1e-3), 0, 1)
-    toned = (
-        smoothstep(v, -min(0.26, 0.85 * above), -min(0.06, 0.3 * above))
-        * smoothstep(blink, 0.02, 0.30)
-        * sides
-    )
-    lash = np.exp(-((np.minimum(v - travel + 0.035, 0) / 0.030) ** 2)) * sides
-    grids = _upsampled(patch, margin, window, down, toned, x, lash)
-    drawn = _toned_lid(eye, lid, grids)
-    scale = max(patch.cell / 2, 1.0)
-    alpha = np.clip(0.5 - grids[0] / (1.5 * scale), 0, 1) * grids[1]
-    _put(region, drawn, alpha.astype(np.float32))
-
-
-def _toned_lid(eye: Eye, lid: FloatArray, grids: list[FloatArray]) -> ByteArray:
-    """Lid skin: colours from the brow's to the lower lid's, a soft bulge, the lash line."""
-    _, _, down, toned, x, lash = grids
+    # The old lashes and crease above the opening are toned away while the lid comes down.
+    high, low = min(0.26, 0.85 * eye.above), min(0.06, 0.3 * eye.above)
+    toned = 0.9 * smoothstep(v, -high, -low) * smoothstep(blink, 0.02, 0.30)
+    cover = np.maximum(toned, smoothstep(v, -0.04, 0.0)) * sides
+    top = -min(0.14, 0.6 * eye.above)
+    down = np.clip((v - top) / np.maximum(travel - top, 1e-3), 0, 1)[..., None]
     index = np.clip(x * (POINTS - 1), 0, POINTS - 1)
-    left = np.minimum(index.astype(np.int32), POINTS - 2)
-    share = (index - left)[..., None]
 
-    def along(profile: FloatArray) -> FloatArray:
+    def along(profile: FloatArray) -> FloatLike:
+        left = np.minimum(index.astype(np.int32), POINTS - 2)
+        share = (index - left)[..., None]
         return np.asarray(profile[left] * (1 - share) + profile[left + 1] * share)
 
-    down = down[..., None]
-    bulge = 0.97 + 0.07 * np.sin(np.pi * down) - 0.05 * down
-    skin = (along(eye.skin_above) * (1 - down) + along(eye.skin_below) * down) * bulge
-    amount = 0.88 * toned[..., None]
-    drawn = lid * (1 - amount) + skin * amount
-    dark = lash[..., None] * 0.80 * np.minimum(toned[..., None] * 1.2, 1)
-    drawn = drawn * (1 - dark) + along(eye.lashes) * dark
-    return np.asarray(np.clip(drawn, 0, 255), np.uint8)
+    ball = np.exp(-(((x - 0.5) / 0.32) ** 2))[..., None] * np.sin(np.pi * down)
+    skin = along(eye.skin_above) * (1 - down) + along(eye.skin_below) * down
+    skin = skin * (0.97 - 0.05 * down + 0.03 * np.sin(np.pi * down) + 0.06 * blink * ball)
+    lash = np.exp(-((np.minimum(v - travel + 0.035, 0) / 0.030) ** 2)) * sides
+    thin = 0.55 + 0.45 * bow  # lashes thin out towards the corners
+    grids = _upsampled(patch, (v - travel) * eye.width, cover, 0.80 * lash * thin)
+    colours = _upsampled(patch, skin, along(eye.lashes))
+    dark = grids[2][..., None] * min(1.2 * float(smoothstep(blink, 0.02, 0.30)), 1.0)
+    drawn = colours[0] + (colours[1] - colours[0]) * dark
+    alpha = np.clip(0.5 - grids[0] / (1.5 * picture_scale), 0, 1) * grids[1]
+    _put(region, np.clip(drawn, 0, 255).astype(np.uint8), alpha.astype(np.float32))

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from sonic_stream.engines.lite.fields import INDEX, Patch
-from sonic_stream.engines.lite.identity import Latents
+from sonic_stream.engines.lite.identity import OFF_GRID, Latents
 from sonic_stream.engines.lite.motion import Motion
 from sonic_stream.media import ByteArray, FloatArray
 
@@ -42,7 +42,7 @@ class Warper:
         self._latents = latents
         size, k = latents.size_px, latents.enlarged
         xs, ys = np.meshgrid(np.arange(size, dtype=np.float32), np.arange(size, dtype=np.float32))
-        self._identity_map = np.dstack([xs, ys]) * np.float32(k)
+        self._identity_map = np.dstack([xs, ys]) * np.float32(k) + np.float32(OFF_GRID)
 
     def jaw_rad(self, motion: Motion) -> float:
         return float(np.clip(motion.coefficients[INDEX["jaw"]], 0, 1.3)) * JAW_MAX_RAD
