@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import resource
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,36 @@ from sonic_stream.engine import Portrait, load_engine
 from sonic_stream.media import IdentityLatents, fingerprint
 from sonic_stream.portrait.decode import PortraitError
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2  # raise it when what any engine prepares changes
 MEMORY_BYTES = 6 << 30
 CPU_S = 60
 PORTRAIT_PX = 1024
 THUMBNAIL_PX = 256
+NO_REASONS: dict[str, Any] = {"ok": True, "reasons": []}
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """What pictures are prepared for; `cache` is the folder of all that was prepared."""
+
+    engine: str
+    size_px: int
+    cache: Path
+    expand_ratio: float = 0.18
+
+    def key(self, content: bytes | str) -> str:
+        """`content`: a picture file's bytes, or a packaged portrait's fingerprint."""
+        return fingerprint(CACHE_VERSION, self.engine, self.size_px, self.expand_ratio, content)
+
+    def find(self, content: bytes | str) -> dict[str, Any] | None:
+        """What an earlier run answered, if its files are whole."""
+        try:
+            answer = (self.cache / f"{self.key(content)}.json").read_text()
+            result: dict[str, Any] = json.loads(answer)
+            IdentityLatents.load(Path(result["identity"]))
+            return result if Path(result["thumbnail"]).is_file() else None
+        except (OSError, ValueError, KeyError):
+            return None
 
 
 def main() -> None:
@@ -64,17 +90,18 @@ def arguments() -> argparse.ArgumentParser:
 
 def prepare(options: argparse.Namespace) -> dict[str, Any]:
     """Raises `PortraitError` or `ValueError`."""
-    what = load_avatar(options.avatar).content if options.avatar else options.image.read_bytes()
-    key = fingerprint(CACHE_VERSION, options.engine, options.size, options.expand_ratio, what)
-    report_path = options.cache / f"{key}.json"
-    cached = _cached(report_path)
-    if cached is not None:
-        return cached
-    portrait, report = _portrait(options)
+    wanted = Preparation(options.engine, options.size, options.cache, options.expand_ratio)
+    avatar = load_avatar(options.avatar) if options.avatar else None
+    data: bytes = b"" if avatar else options.image.read_bytes()
+    content = avatar.content if avatar else data
+    if (found := wanted.find(content)) is not None:
+        return found
+    portrait, report = (avatar, NO_REASONS) if avatar else _portrait(options, data)
     if portrait is None:
         return {"ok": False, "report": report}
     identity = load_engine(options.engine, size_px=options.size).prepare(portrait)
-    identity_path, thumbnail = options.cache / f"{key}.safetensors", options.cache / f"{key}.png"
+    key = wanted.key(content)
+    identity_path, thumbnail = wanted.cache / f"{key}.safetensors", wanted.cache / f"{key}.png"
     identity.save(identity_path)
     _write_thumbnail(portrait, thumbnail)
     result = {
@@ -84,31 +111,17 @@ def prepare(options: argparse.Namespace) -> dict[str, Any]:
         "thumbnail": str(thumbnail),
         "report": report,
     }
-    part = report_path.with_suffix(".part")
+    part = wanted.cache / f"{key}.part"
     part.write_text(json.dumps(result))
-    part.replace(report_path)
+    part.replace(wanted.cache / f"{key}.json")
     return result
 
 
-def _cached(report_path: Path) -> dict[str, Any] | None:
-    """What an earlier run answered, if its files are whole."""
-    try:
-        result: dict[str, Any] = json.loads(report_path.read_text())
-        IdentityLatents.load(Path(result["identity"]))
-        return result if Path(result["thumbnail"]).is_file() else None
-    except (OSError, ValueError, KeyError):
-        return None
-
-
-def _portrait(options: argparse.Namespace) -> tuple[Portrait | None, dict[str, Any]]:
-    if options.avatar:
-        return load_avatar(options.avatar), {"ok": True, "reasons": []}
+def _portrait(options: argparse.Namespace, data: bytes) -> tuple[Portrait | None, dict[str, Any]]:
     from sonic_stream.portrait import load_portrait
 
     portrait, report = load_portrait(
-        options.image.read_bytes(),
-        size_px=PORTRAIT_PX,
-        expand_ratio=options.expand_ratio,
+        data, models=options.cache, size_px=PORTRAIT_PX, expand_ratio=options.expand_ratio
     )
     return portrait, report.as_dict()
 

@@ -61,7 +61,7 @@ def prepare(portrait: Portrait, size_px: int) -> IdentityLatents:
     grid_x, grid_y = (axis.astype(np.float32) for axis in np.meshgrid(nodes, nodes))
     surface = SampledDepth(head, dense_depth(landmarks, head, grid_x, grid_y), cell)
     mouth = mouth_frame(picture, landmarks, head, surface)
-    face = FaceModel(landmarks, surface, mouth, size_px)
+    face = FaceModel(landmarks, surface, mouth, size_px, portrait.glasses)
     enlarged = 3 if size_px <= 640 else 2
     latents = Latents(
         size_px=size_px,
@@ -81,7 +81,7 @@ def prepare(portrait: Portrait, size_px: int) -> IdentityLatents:
         eyes={side: build_eye(picture, face, side) for side in ("right", "left")},
         interior=build_interior(picture, face),
     )
-    mark = fingerprint("lite", VERSION, size_px, portrait.content, portrait.blink)
+    mark = fingerprint("lite", VERSION, size_px, portrait.content, portrait.blink, portrait.glasses)
     return IdentityLatents("lite", size_px, mark, tree.pack(latents))
 
 
