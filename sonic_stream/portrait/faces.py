@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,8 +48,12 @@ def open_finder(models: Path | None = None) -> FaceFinder:
     Raises `PortraitError` with what to do when there is none."""
     if find_spec("mediapipe") is None:
         raise PortraitError("no_face_finder", "No face finder is installed.", INSTALL)
-    with _without_plotting():
-        import mediapipe
+    try:
+        with _without_plotting():
+            import mediapipe
+    except ImportError as error:
+        problem = f"The face finder cannot start: {error}."
+        raise PortraitError("no_face_finder", problem, INSTALL) from error
 
     if hasattr(mediapipe, "solutions"):
         return FaceMeshFinder(mediapipe)
@@ -102,22 +105,20 @@ class FaceLandmarkerFinder:
 
     def __init__(self, mediapipe: Any, model: Path) -> None:
         self._mediapipe = mediapipe
-        vision = mediapipe.tasks.vision
-        base = mediapipe.tasks.BaseOptions(model_asset_path=str(model))
-        self._landmarker = vision.FaceLandmarker.create_from_options(
-            vision.FaceLandmarkerOptions(
-                base_options=base,
-                num_faces=MAX_FACES,
-                min_face_detection_confidence=MIN_CONFIDENCE,
-            )
+        self._options = mediapipe.tasks.vision.FaceLandmarkerOptions(
+            base_options=mediapipe.tasks.BaseOptions(model_asset_path=str(model)),
+            num_faces=MAX_FACES,
+            min_face_detection_confidence=MIN_CONFIDENCE,
         )
-        weakref.finalize(self, self._landmarker.close)  # its own finalizer fails at exit
 
     def find(self, rgb: ByteArray) -> list[Face]:
         picture = self._mediapipe.Image(
             image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(rgb)
         )
-        found = self._landmarker.detect(picture).face_landmarks
+        # Opened for each picture (30 ms): one that lives until the interpreter ends fails then.
+        landmarker = self._mediapipe.tasks.vision.FaceLandmarker
+        with landmarker.create_from_options(self._options) as opened:
+            found = opened.detect(picture).face_landmarks
         return [_face(face, rgb) for face in found]
 
 
