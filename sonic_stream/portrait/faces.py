@@ -22,7 +22,7 @@ MAX_FACES = 4
 MIN_CONFIDENCE = 0.3
 # What MediaPipe imports to draw diagrams: half a second that we never need.
 PLOTTING = ("matplotlib", "matplotlib.pyplot")
-INSTALL = "Install it with: make run, or pip install 'avatar-server[portraits]' (see README)."
+INSTALL = "Install it with: make run, or as tools/install.sh does (see README)."
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from sonic_stream.engines.lite.fields import INDEX, MOUTH_COUNT
 from sonic_stream.engines.lite.geometry import smoothstep
 from sonic_stream.engines.lite.identity import Latents
 from sonic_stream.engines.lite.motion import Motion
-from sonic_stream.engines.lite.warp import JAW_MAX_RAD, Pose, Warper
+from sonic_stream.engines.lite.shading import fold_depths
+from sonic_stream.engines.lite.warp import JAW_MAX_RAD, Pose, Warper, pixels_of, shown
 from sonic_stream.media import ByteArray, FloatArray
 
 
@@ -41,8 +42,11 @@ class MouthPainter:
         up = warper.backward(patch, "upper", motion, pose)
         down = warper.backward(patch, "lower", motion, pose)
         opening = self._opening(up, down)
-        upper = warper.sample(patch, up)
-        lower = warper.sample(patch, down)
+        # Each layer is made where it shows only.
+        upper, lower = (np.zeros((patch.height, patch.width, 3), np.uint8) for _ in range(2))
+        for layer, shift, cover in ((upper, up, opening.upper), (lower, down, 1 - opening.upper)):
+            window = shown(cover.max(1) > 0, cover.max(0) > 0, patch.cell)
+            layer[pixels_of(window, patch.cell)] = warper.sample(patch, shift[window], window)
         rows, columns = np.where((opening.upper < 0.999) & (opening.lower < 0.999))
         if len(rows):
             box = (
@@ -55,11 +59,29 @@ class MouthPainter:
                 np.ascontiguousarray(lower[box]), inside, cover.copy(), 1 - cover
             )
         mouth = cv2.blendLinear(upper, lower, opening.upper, 1 - opening.upper)
+        mouth = self._shaded(mouth, motion, up, down)
         # Faded in with activity, so that rest is the untouched portrait without a pop.
         active = float(smoothstep(8.0 * np.abs(motion.coefficients[:MOUTH_COUNT]).sum(), 0, 1))
         alpha = self._feather * np.float32(active)
         region = picture[patch.y0 : patch.y0 + patch.height, patch.x0 : patch.x0 + patch.width]
         region[:] = cv2.blendLinear(mouth, np.ascontiguousarray(region), alpha, 1 - alpha)
+
+    def _shaded(
+        self, mouth: ByteArray, motion: Motion, up: FloatArray, down: FloatArray
+    ) -> ByteArray:
+        """Darkened where skin folds."""
+        patch, folds = self._latents.mouth, self._latents.folds
+        cheeks, chin = fold_depths(motion.coefficients)
+        if cheeks + chin < 0.02:
+            return mouth
+        shadow = np.zeros_like(folds.cheeks)
+        for depth, fold, shift in ((cheeks, folds.cheeks, up), (chin, folds.chin, down)):
+            if depth > 0.01:
+                shadow += np.float32(depth) * self._warper.carried(fold, shift, patch)
+        dark = cv2.resize(shadow, (patch.width, patch.height), interpolation=cv2.INTER_LINEAR)
+        shade = np.empty_like(mouth)
+        shade[:] = folds.colour
+        return np.asarray(cv2.blendLinear(mouth, shade, 1 - dark, dark))
 
     def _opening(self, up: FloatArray, down: FloatArray) -> _Opening:
         latents, patch, warper = self._latents, self._latents.mouth, self._warper
@@ -77,7 +99,7 @@ class MouthPainter:
         upper = np.clip(0.5 + (-0.25 * opened * scale - above) / edge, 0, 1)
         lower = np.clip(0.5 + (below + overlap) / edge, 0, 1)
         between_corners = 1 - np.clip((along - 0.96) / 0.07, 0, 1)
-        lower = 1 - (1 - lower) * between_corners
+        lower = cv2.blur(1 - (1 - lower) * between_corners, (3, 3))  # steep sides stay smooth
         return _Opening(above, below, upper.astype(np.float32), lower.astype(np.float32))
 
     def _distance(self, offset: FloatArray) -> FloatArray:
@@ -154,8 +176,8 @@ class _Stack:
         # A photo of teeth has its shadows in it, and line art has none.
         depth = 0.35 if interior.own_teeth or interior.is_line_art else 1.0
         shadow = 1 - depth * (
-            0.46 * np.exp(-np.maximum(opening.above, 0) / (0.075 * half))
-            + 0.26 * np.exp(-np.maximum(-opening.below, 0) / (0.075 * half))
+            0.36 * np.exp(-np.maximum(opening.above, 0) / (0.07 * half))
+            + 0.22 * np.exp(-np.maximum(-opening.below, 0) / (0.07 * half))
         )
         # Shadows in a mouth are warm.
         tint = [0.90, 1.04, 1.10] if interior.is_coloured else [1.0, 1.0, 1.0]

@@ -228,7 +228,7 @@ class _Shape:
             share + (1 - share) * smoothstep(v, 0.0, 0.85),
         )
         lens = np.clip(1 - np.minimum(au / 0.96, 1) ** 2, 0, 1) ** 0.85
-        ellipse = np.clip(1 - np.minimum(au / 0.95, 1) ** 2.2, 0, 1) ** 0.55
+        ellipse = np.clip(1 - np.minimum(au / 0.955, 1) ** 2.2, 0, 1) ** 0.60
 
         def parted(gap: FloatLike) -> FloatLike:
             return np.asarray(

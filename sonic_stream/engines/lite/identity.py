@@ -18,6 +18,8 @@ from sonic_stream.engines.lite.geometry import (
     mouth_frame,
 )
 from sonic_stream.engines.lite.interior import Interior, build_interior
+from sonic_stream.engines.lite.palette import take_palette
+from sonic_stream.engines.lite.shading import Folds, build_folds
 from sonic_stream.media import ByteArray, FloatArray, IdentityLatents, fingerprint
 
 VERSION = 2  # of the preparation: raise it when an old cached identity must not be used
@@ -49,6 +51,7 @@ class Latents:
     mouth: Patch
     eyes: dict[str, Eye]
     interior: Interior
+    folds: Folds
 
 
 def prepare(portrait: Portrait, size_px: int) -> IdentityLatents:
@@ -63,6 +66,8 @@ def prepare(portrait: Portrait, size_px: int) -> IdentityLatents:
     mouth = mouth_frame(picture, landmarks, head, surface)
     face = FaceModel(landmarks, surface, mouth, size_px, portrait.glasses)
     enlarged = 3 if size_px <= 640 else 2
+    palette = take_palette(picture, face)
+    around_mouth = make_patch(face, _mouth_box(face), cell // 2, split=True)
     latents = Latents(
         size_px=size_px,
         enlarged=enlarged,
@@ -77,9 +82,10 @@ def prepare(portrait: Portrait, size_px: int) -> IdentityLatents:
         can_speak=abs(head.yaw_deg) < MAX_YAW_DEG,
         can_blink=portrait.blink,
         whole=make_patch(face, (0, 0, size_px, size_px), cell, split=False),
-        mouth=make_patch(face, _mouth_box(face), cell // 2, split=True),
+        mouth=around_mouth,
         eyes={side: build_eye(picture, face, side) for side in ("right", "left")},
-        interior=build_interior(picture, face),
+        interior=build_interior(picture, face, palette),
+        folds=build_folds(around_mouth, mouth, palette),
     )
     mark = fingerprint("lite", VERSION, size_px, portrait.content, portrait.blink, portrait.glasses)
     return IdentityLatents("lite", size_px, mark, tree.pack(latents))

@@ -15,7 +15,7 @@ import numpy as np
 from sonic_stream.engines.lite.fields import FaceModel
 from sonic_stream.engines.lite.geometry import FloatLike, smoothstep
 from sonic_stream.engines.lite.own_teeth import Opening, cut_teeth
-from sonic_stream.engines.lite.palette import Palette, luma, take_palette
+from sonic_stream.engines.lite.palette import Palette, luma
 from sonic_stream.media import ByteArray, FloatArray
 
 # The canvas in the mouth frame, half widths.
@@ -42,8 +42,7 @@ class Interior:
     own_teeth: bool  # the upper row is the portrait's own and lies on the lips' plane
 
 
-def build_interior(picture: ByteArray, face: FaceModel) -> Interior:
-    palette = take_palette(picture, face)
+def build_interior(picture: ByteArray, face: FaceModel, palette: Palette) -> Interior:
     mouth, head = face.mouth, face.surface.head
     scale = 2.0 * mouth.half_width * float(np.linalg.norm(head.axes[:2, 0]))
     columns, rows = int((RIGHT - LEFT) * scale), int((BOTTOM - TOP) * scale)
