@@ -17,7 +17,8 @@ from typing import Any
 from avatar_server.children import end
 from avatar_server.config import EngineSection
 from avatar_server.errors import AvatarError
-from sonic_stream.avatars import list_avatars
+from sonic_stream.avatars import list_avatars, load_avatar
+from sonic_stream.prepare import Preparation
 
 PREPARE_TIMEOUT_S = 60.0
 
@@ -62,6 +63,7 @@ class Portraits:
         self._keep = keep
         self._known: dict[str, PreparedPortrait] = {}
         self._one_at_a_time = asyncio.Semaphore(1)
+        self._prepared = Preparation(settings.name, settings.size_px, cache, settings.expand_ratio)
 
     async def prepare_default(self) -> PreparedPortrait:
         """The configured avatar, made ready. Raises `BadPortrait`."""
@@ -78,8 +80,11 @@ class Portraits:
                 await self._prepare_packaged(avatar.id, avatar.name)
 
     async def add(self, picture: bytes, name: str) -> PreparedPortrait:
-        """Prepare an uploaded picture. Raises `BadPortrait` with the report."""
-        result = await self.prepared_upload("--image", picture)
+        """Prepare an uploaded picture, at once if it was before. Raises `BadPortrait` with
+        the report."""
+        result = await asyncio.to_thread(self._prepared.find, picture)
+        if result is None:
+            result = await self.prepared_upload("--image", picture)
         portrait = _prepared(result, result["fingerprint"], name, built_in=False)
         self._remember(portrait)
         return portrait
@@ -103,7 +108,10 @@ class Portraits:
         return [portrait.listing() for portrait in self._known.values()]
 
     async def _prepare_packaged(self, ident: str, name: str) -> PreparedPortrait:
-        result = await self._child("--avatar", ident)
+        content = (await asyncio.to_thread(load_avatar, ident)).content
+        result = await asyncio.to_thread(self._prepared.find, content)
+        if result is None:
+            result = await self._child("--avatar", ident)
         portrait = _prepared(result, ident, name, built_in=True)
         self._remember(portrait)
         return portrait

@@ -4,9 +4,9 @@
                                    (--image F | --avatar ID | --backdrop F)
 
 Prints one JSON object: {"ok": true, "identity", "thumbnail", "fingerprint", "report", "matte"}
-(of a backdrop, {"ok": true, "fingerprint", "image"}), {"ok": false, "report"} or
-{"ok": false, "error": {"code", "message", "advice"}}. What was prepared before is found in the
-cache by the content's hash.
+(of a backdrop, {"ok": true, "fingerprint", "image"}) or {"ok": false, "report"} or {"ok": false,
+"error": {"code", "message", "advice"}}. What was prepared before is found in the cache by the
+content's hash.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import resource
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,39 @@ from sonic_stream.media import IdentityLatents, fingerprint
 from sonic_stream.portrait.decode import PortraitError, decode
 from sonic_stream.portrait.segment import MODEL_VARIABLE
 
-CACHE_VERSION = 2
+CACHE_VERSION = 3  # raise it when what any engine prepares changes
 MEMORY_BYTES = 6 << 30
 CPU_S = 60
 PORTRAIT_PX = 1024
 THUMBNAIL_PX = 256
+NO_REASONS: dict[str, Any] = {"ok": True, "reasons": []}
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """What pictures are prepared for; `cache` is the folder of all that was prepared."""
+
+    engine: str
+    size_px: int
+    cache: Path
+    expand_ratio: float = 0.18
+
+    def key(self, content: bytes | str) -> str:
+        """`content`: a picture file's bytes, or a packaged portrait's fingerprint."""
+        segmenter = os.environ.get(MODEL_VARIABLE, "")
+        return fingerprint(
+            CACHE_VERSION, self.engine, self.size_px, self.expand_ratio, segmenter, content
+        )
+
+    def find(self, content: bytes | str) -> dict[str, Any] | None:
+        """What an earlier run answered, if its files are whole."""
+        try:
+            answer = (self.cache / f"{self.key(content)}.json").read_text()
+            result: dict[str, Any] = json.loads(answer)
+            IdentityLatents.load(Path(result["identity"]))
+            return result if Path(result["thumbnail"]).is_file() else None
+        except (OSError, ValueError, KeyError):
+            return None
 
 
 def main() -> None:
@@ -68,20 +97,18 @@ def arguments() -> argparse.ArgumentParser:
 
 def prepare(options: argparse.Namespace) -> dict[str, Any]:
     """Raises `PortraitError` or `ValueError`."""
-    what = load_avatar(options.avatar).content if options.avatar else options.image.read_bytes()
-    segmenter = os.environ.get(MODEL_VARIABLE, "")
-    key = fingerprint(
-        CACHE_VERSION, options.engine, options.size, options.expand_ratio, segmenter, what
-    )
-    report_path = options.cache / f"{key}.json"
-    cached = _cached(report_path)
-    if cached is not None:
-        return cached
-    portrait, report = _portrait(options)
+    wanted = Preparation(options.engine, options.size, options.cache, options.expand_ratio)
+    avatar = load_avatar(options.avatar) if options.avatar else None
+    data: bytes = b"" if avatar else options.image.read_bytes()
+    content = avatar.content if avatar else data
+    if (found := wanted.find(content)) is not None:
+        return found
+    portrait, report = (avatar, NO_REASONS) if avatar else _portrait(options, data)
     if portrait is None:
         return {"ok": False, "report": report}
     identity = load_engine(options.engine, size_px=options.size).prepare(portrait)
-    identity_path, thumbnail = options.cache / f"{key}.safetensors", options.cache / f"{key}.png"
+    key = wanted.key(content)
+    identity_path, thumbnail = wanted.cache / f"{key}.safetensors", wanted.cache / f"{key}.png"
     identity.save(identity_path)
     _write_thumbnail(portrait, thumbnail)
     result = {
@@ -92,9 +119,9 @@ def prepare(options: argparse.Namespace) -> dict[str, Any]:
         "report": report,
         "matte": identity.meta.get("matte") == "yes",
     }
-    part = report_path.with_suffix(".part")
+    part = wanted.cache / f"{key}.part"
     part.write_text(json.dumps(result))
-    part.replace(report_path)
+    part.replace(wanted.cache / f"{key}.json")
     return result
 
 
@@ -116,25 +143,11 @@ def backdrop(options: argparse.Namespace) -> dict[str, Any]:
     return {"ok": True, "fingerprint": key, "image": str(path)}
 
 
-def _cached(report_path: Path) -> dict[str, Any] | None:
-    """What an earlier run answered, if its files are whole."""
-    try:
-        result: dict[str, Any] = json.loads(report_path.read_text())
-        IdentityLatents.load(Path(result["identity"]))
-        return result if Path(result["thumbnail"]).is_file() else None
-    except (OSError, ValueError, KeyError):
-        return None
-
-
-def _portrait(options: argparse.Namespace) -> tuple[Portrait | None, dict[str, Any]]:
-    if options.avatar:
-        return load_avatar(options.avatar), {"ok": True, "reasons": []}
+def _portrait(options: argparse.Namespace, data: bytes) -> tuple[Portrait | None, dict[str, Any]]:
     from sonic_stream.portrait import load_portrait
 
     portrait, report = load_portrait(
-        options.image.read_bytes(),
-        size_px=PORTRAIT_PX,
-        expand_ratio=options.expand_ratio,
+        data, models=options.cache, size_px=PORTRAIT_PX, expand_ratio=options.expand_ratio
     )
     return portrait, report.as_dict()
 

@@ -14,12 +14,11 @@ fi
 "$python" -m pip install --quiet --editable ".[$extras]" ||
     { [ "$purpose" = run ] && "$python" -m pip install --quiet --editable .; }
 
-# mediapipe depends on an OpenCV that needs a display library. Its face mesh runs with the
+# mediapipe depends on an OpenCV that needs a display library. Its face finder runs with the
 # headless one, so it comes without its dependencies; the extra lists those it really uses.
-if "$python" -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then
-    "$python" -m pip install --quiet --no-deps "mediapipe==0.10.21" ||
-        echo "no mediapipe here: portraits of your own are switched off" >&2
-fi
+version=$("$python" -c 'import sys; print("mediapipe==0.10.21" if sys.version_info < (3, 13) else "mediapipe>=1.0,<2")')
+"$python" -m pip install --quiet --no-deps "$version" ||
+    echo "no mediapipe here: portraits of your own are switched off" >&2
 
 [ "$purpose" = test ] || exit 0
 # Node.js came with the extra `dev`; the pages' types are checked by TypeScript.

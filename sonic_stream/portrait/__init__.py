@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sonic_stream.engine import Portrait
 from sonic_stream.media import fingerprint
 from sonic_stream.portrait.crop import crop
 from sonic_stream.portrait.decode import PortraitError, decode
+from sonic_stream.portrait.eyewear import has_glasses
 from sonic_stream.portrait.faces import Face, FaceFinder, find_faces, open_finder
 from sonic_stream.portrait.fitness import FitnessReport, has_drawn_eyes, judge
 from sonic_stream.portrait.segment import open_segmenter, person_matte
@@ -19,16 +22,17 @@ def load_portrait(
     data: bytes,
     finder: FaceFinder | None = None,
     *,
+    models: Path | None = None,
     size_px: int = 1024,
     expand_ratio: float = 0.18,
 ) -> tuple[Portrait | None, FitnessReport]:
     """A picture file's bytes -> the portrait (None when refused) and the report.
 
-    `finder`: the installed one by default. Raises `PortraitError` for what is no picture that
-    we read, or when no finder is installed.
+    `finder`: the installed one by default; `models`: where it keeps a fetched model. Raises
+    `PortraitError` for what is no picture that we read, or when no finder is installed.
     """
     rgba = decode(data)
-    finder = finder or open_finder()
+    finder = finder or open_finder(models)
     faces = find_faces(finder, rgba[..., :3])
     report = judge(rgba, faces)
     if not report.ok:
@@ -41,6 +45,10 @@ def load_portrait(
         landmarks = refined[0].landmarks  # the second look, at a large face, sees better
     if has_drawn_eyes(cropped, landmarks):
         report = report.with_reason("cartoon_eyes")
+    glasses = report.blink and has_glasses(cropped, landmarks)
+    if glasses:
+        report = report.with_reason("glasses")
     matte = person_matte(open_segmenter(), rgba, faces[0].landmarks, size_px, expand_ratio)
     content = fingerprint(data, size_px, expand_ratio)
-    return Portrait(cropped, landmarks, content, blink=report.blink, matte=matte), report
+    portrait = Portrait(cropped, landmarks, content, report.blink, matte, glasses)
+    return portrait, report

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 import cv2
@@ -15,12 +16,13 @@ import numpy as np
 
 from sonic_stream.media import ByteArray, FloatArray
 from sonic_stream.portrait.decode import PortraitError
+from sonic_stream.portrait.landmarker import default_folder, landmarker_model
 
 MAX_FACES = 4
-# The Tasks model of newer MediaPipe; its file is given by the user and may be pinned.
-MODEL_VARIABLE = "AVATAR_FACE_LANDMARKER"
-HASH_VARIABLE = "AVATAR_FACE_LANDMARKER_SHA256"
-INSTALL = "Install it with: make run, or pip install 'avatar-server[portraits]' (see README)."
+MIN_CONFIDENCE = 0.3
+# What MediaPipe imports to draw diagrams: half a second that we never need.
+PLOTTING = ("matplotlib", "matplotlib.pyplot")
+INSTALL = "Install it with: make run, or as tools/install.sh does (see README)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +42,33 @@ class FaceFinder(Protocol):
         ...
 
 
-def open_finder() -> FaceFinder:
-    """The finder that is installed. Raises `PortraitError` with what to do when none is."""
+def open_finder(models: Path | None = None) -> FaceFinder:
+    """The finder that is installed; `models`: where a fetched model is kept.
+
+    Raises `PortraitError` with what to do when there is none."""
     if find_spec("mediapipe") is None:
         raise PortraitError("no_face_finder", "No face finder is installed.", INSTALL)
-    import mediapipe
+    try:
+        with _without_plotting():
+            import mediapipe
+    except ImportError as error:
+        problem = f"The face finder cannot start: {error}."
+        raise PortraitError("no_face_finder", problem, INSTALL) from error
 
     if hasattr(mediapipe, "solutions"):
         return FaceMeshFinder(mediapipe)
-    return FaceLandmarkerFinder(mediapipe, _model_file())
+    return FaceLandmarkerFinder(mediapipe, landmarker_model(models or default_folder()))
+
+
+@contextmanager
+def _without_plotting() -> Iterator[None]:
+    missing = [name for name in PLOTTING if name not in sys.modules]
+    sys.modules.update({name: ModuleType(name) for name in missing})
+    try:
+        yield
+    finally:
+        for name in missing:
+            sys.modules.pop(name, None)
 
 
 def find_faces(finder: FaceFinder, rgb: ByteArray) -> list[Face]:
@@ -72,7 +92,7 @@ class FaceMeshFinder:
             static_image_mode=True,
             max_num_faces=MAX_FACES,
             refine_landmarks=True,
-            min_detection_confidence=0.3,
+            min_detection_confidence=MIN_CONFIDENCE,
         )
 
     def find(self, rgb: ByteArray) -> list[Face]:
@@ -81,21 +101,24 @@ class FaceMeshFinder:
 
 
 class FaceLandmarkerFinder:
-    """MediaPipe from 1.0: the Tasks API with a model file of the user's."""
+    """MediaPipe from 1.0: the Tasks API with a model file."""
 
     def __init__(self, mediapipe: Any, model: Path) -> None:
         self._mediapipe = mediapipe
-        vision = mediapipe.tasks.vision
-        base = mediapipe.tasks.BaseOptions(model_asset_path=str(model))
-        self._landmarker = vision.FaceLandmarker.create_from_options(
-            vision.FaceLandmarkerOptions(base_options=base, num_faces=MAX_FACES)
+        self._options = mediapipe.tasks.vision.FaceLandmarkerOptions(
+            base_options=mediapipe.tasks.BaseOptions(model_asset_path=str(model)),
+            num_faces=MAX_FACES,
+            min_face_detection_confidence=MIN_CONFIDENCE,
         )
 
     def find(self, rgb: ByteArray) -> list[Face]:
         picture = self._mediapipe.Image(
             image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(rgb)
         )
-        found = self._landmarker.detect(picture).face_landmarks
+        # Opened for each picture (30 ms): one that lives until the interpreter ends fails then.
+        landmarker = self._mediapipe.tasks.vision.FaceLandmarker
+        with landmarker.create_from_options(self._options) as opened:
+            found = opened.detect(picture).face_landmarks
         return [_face(face, rgb) for face in found]
 
 
@@ -103,22 +126,6 @@ def _face(points: Any, rgb: ByteArray) -> Face:
     height, width = rgb.shape[:2]
     landmarks = [[p.x * width, p.y * height, p.z * width] for p in points]
     return Face(np.array(landmarks, np.float32))
-
-
-def _model_file() -> Path:
-    path = os.environ.get(MODEL_VARIABLE)
-    if not path or not Path(path).is_file():
-        raise PortraitError(
-            "no_face_model", "This MediaPipe needs its face landmarker model.",
-            f"Download face_landmarker.task from the MediaPipe site and set {MODEL_VARIABLE}.",
-        )  # fmt: skip
-    expected = os.environ.get(HASH_VARIABLE)
-    if expected and hashlib.sha256(Path(path).read_bytes()).hexdigest() != expected.lower():
-        raise PortraitError(
-            "bad_face_model", "The face landmarker model is not the expected file.",
-            f"Its SHA-256 differs from {HASH_VARIABLE}; download it again.",
-        )  # fmt: skip
-    return Path(path)
 
 
 def _find_padded(finder: FaceFinder, rgb: ByteArray) -> list[Face]:

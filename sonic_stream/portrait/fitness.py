@@ -56,6 +56,8 @@ REASONS = {
                "Without sunglasses it looks more alive."),
         Reason("cartoon_eyes", "limited", "These are drawn eyes: the avatar will not blink.",
                "Nothing needs to be done."),
+        Reason("glasses", "info", "Glasses: the brows move less, so that the frames stay still.",
+               "Nothing needs to be done."),
         Reason("cut_off", "limited", "The face is cut off at the picture's border.",
                "Use a picture with some room around the head."),
         Reason("not_human", "refused", "This does not look like a human face.",

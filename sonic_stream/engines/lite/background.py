@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from sonic_stream.engines.lite.identity import Latents, enlarge, studio_wall
+from sonic_stream.engines.lite.identity import OFF_GRID, Latents, enlarge, studio_wall
 from sonic_stream.engines.lite.motion import Motion
 from sonic_stream.engines.lite.render import Renderer
 from sonic_stream.media import ByteArray
@@ -68,8 +68,8 @@ def _cut(latents: Latents, background: str, *, straight: bool) -> _Cut:
     matte = with_rim(latents.matte) if own else latents.matte
     colours = latents.source if own else enlarge(latents.foreground, latents.enlarged)
     factor, size = latents.enlarged, len(colours)
-    # As the portrait is enlarged: pixel x lies at K x.
-    scale = np.array([[factor, 0, 0], [0, factor, 0]], np.float32)
+    # As the portrait is enlarged.
+    scale = np.array([[factor, 0, OFF_GRID], [0, factor, OFF_GRID]], np.float32)
     coverage = cv2.warpAffine(matte, scale, (size, size), borderMode=cv2.BORDER_REFLECT_101)
     if not straight:
         colours = cv2.multiply(colours, cv2.merge([coverage] * 3), scale=1 / 255)

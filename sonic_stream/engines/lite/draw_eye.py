@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sonic_stream.engines.lite.eyes import POINTS, Eye
-from sonic_stream.engines.lite.fields import Patch
 from sonic_stream.engines.lite.geometry import FloatLike, smoothstep
 from sonic_stream.engines.lite.motion import Motion
-from sonic_stream.engines.lite.warp import Pose, Warper
+from sonic_stream.engines.lite.warp import Pose, Warper, pixels_of, shown
 from sonic_stream.media import ByteArray, FloatArray
 
 
@@ -37,10 +36,20 @@ def draw_eye(picture: ByteArray, eye: Eye, warper: Warper, motion: Motion, pose:
         shift = _set_lids(eye, shift, float(np.clip(motion.lids, -1, 1)))
         region[:] = warper.sample(patch, shift)
     nodes = _nodes(eye, shift)
+    # Gaze and blink change the opening, and the skin just above it, alone.
+    near = (nodes.v > -0.36) & (nodes.to_lower > -0.12) & (np.abs(nodes.x - 0.5) < 0.6)
+    window = shown(near.any(1), near.any(0), 1)
+    region = region[pixels_of(window, patch.cell)]
+    nodes = _Nodes(nodes.x[window], nodes.v[window], nodes.to_lower[window], nodes.height[window])
     if abs(motion.gaze_x) + abs(motion.gaze_y) > 1e-3:
-        _draw_gaze(region, eye, warper, nodes, (shift, motion))
+        gazing = shift[window] + _gaze_shift(eye, nodes, motion.gaze_x, motion.gaze_y)
+        ball = warper.sample(patch, gazing.astype(np.float32), window)
+        # Clear of the lash line: it must not be dragged along.
+        inside = np.minimum(nodes.v - 0.055, nodes.to_lower - 0.02) * eye.width
+        (distance,) = _upsampled(region, inside)
+        _put(region, ball, np.clip(0.5 + distance / 2.0, 0, 1))
     if motion.blink > 0.01:
-        _draw_lid(region, eye, warper, nodes, (shift, motion))
+        _draw_lid(region, eye, nodes, len(picture) / 512, float(np.clip(motion.blink, 0, 1)))
 
 
 def _nodes(eye: Eye, shift: FloatArray) -> _Nodes:
@@ -72,94 +81,67 @@ def _set_lids(eye: Eye, shift: FloatArray, lids: float) -> FloatArray:
     return np.asarray(shift + along, np.float32)
 
 
-def _upsampled(patch: Patch, *grids: npt.NDArray[Any]) -> list[FloatArray]:
-    """Node grids at full resolution, each [height, width]."""
-    stacked = np.dstack(grids).astype(np.float32)
-    full = cv2.resize(stacked, (patch.width, patch.height), interpolation=cv2.INTER_LINEAR)
-    full = full.reshape(patch.height, patch.width, len(grids))
-    return [np.ascontiguousarray(full[..., i]) for i in range(len(grids))]
+def _upsampled(region: ByteArray, *grids: npt.NDArray[Any]) -> list[FloatArray]:
+    """Node grids at the region's resolution, each [height, width] or [height, width, 3]."""
+    size = (region.shape[1], region.shape[0])
+    return [
+        np.asarray(cv2.resize(grid.astype(np.float32), size, interpolation=cv2.INTER_LINEAR))
+        for grid in grids
+    ]
 
 
 def _put(region: ByteArray, drawn: ByteArray, alpha: FloatArray) -> None:
     region[:] = cv2.blendLinear(drawn, np.ascontiguousarray(region), alpha, 1 - alpha)
 
 
-def _draw_gaze(
-    region: ByteArray, eye: Eye, warper: Warper, nodes: _Nodes, at: tuple[FloatArray, Motion]
-) -> None:
-    """The iris moves as a whole, the white beside it stretches; all within the opening."""
-    shift, motion = at
+def _gaze_shift(eye: Eye, nodes: _Nodes, gaze_x: float, gaze_y: float) -> FloatLike:
+    """Backward shift [rows, columns, 2]: the iris moves as a whole, the white beside it
+    stretches."""
     reach = 1.2 * eye.iris_radius
     towards = np.where(
         nodes.x < eye.iris_x,
         np.clip(nodes.x / max(eye.iris_x - reach, 0.03), 0, 1),
         np.clip((1 - nodes.x) / max(1 - eye.iris_x - reach, 0.03), 0, 1),
     )
-    across = motion.gaze_x * 0.13 * eye.width * towards
-    down = motion.gaze_y * 0.05 * eye.width * towards
-    moved = np.dstack(
-        [shift[..., i] - across * eye.axis_x[i] - down * eye.axis_y[i] for i in (0, 1)]
-    ).astype(np.float32)
-    ball = warper.sample(eye.patch, moved)
-    # Clear of the lash line: it must not be dragged along.
-    inside = np.minimum(nodes.v - 0.055, nodes.to_lower - 0.02) * eye.width
-    (distance,) = _upsampled(eye.patch, inside)
-    _put(region, ball, np.clip(0.5 + distance / 2.0, 0, 1))
+    # What a lid uncovers is stretched out of the ball, never shown twice.
+    from_lid = nodes.v if gaze_y > 0 else nodes.to_lower
+    stretch = np.clip(from_lid / np.maximum(0.4 * nodes.height, 0.02), 0, 1)
+    across = gaze_x * 0.13 * eye.width * towards
+    down = gaze_y * 0.05 * eye.width * towards * stretch
+    return np.asarray(-across[..., None] * eye.axis_x - down[..., None] * eye.axis_y)
 
 
 def _draw_lid(
-    region: ByteArray, eye: Eye, warper: Warper, nodes: _Nodes, at: tuple[FloatArray, Motion]
+    region: ByteArray, eye: Eye, nodes: _Nodes, picture_scale: float, blink: float
 ) -> None:
-    shift, motion = at
-    patch, above, v, x = eye.patch, eye.above, nodes.v, nodes.x
-    blink = float(np.clip(motion.blink, 0, 1))
-    # The margin keeps the upper lid's curve until it meets the lower one.
+    """A lid of the portrait's own skin colours comes down inside the opening. Nothing around
+    the eye is moved, so frames, fringes and make-up stay where they are."""
+    v, x = nodes.v, nodes.x
+    # The margin keeps the upper lid's curve until it meets the lower one, just covering it.
     bow = 4 * np.clip(x, 0, 1) * (1 - np.clip(x, 0, 1))
-    travel = blink * nodes.height * 0.95 * (1 - 0.22 * (1 - blink) * bow)
-    unfolded = np.where(
-        v < -above, v, -above + above * np.clip((v + above) / (above + travel), 0, None)
-    )
-    unfolded = np.where(v > travel, v - travel, unfolded)
-    along_lid = (unfolded - v) * eye.width
-    moved = np.dstack([shift[..., i] + along_lid * eye.axis_y[i] for i in (0, 1)])
-    lid = warper.sample(patch, moved.astype(np.float32)).astype(np.float32)
-    margin = (v - travel) * eye.width
-    window = (
-        np.clip((x + 0.06) / 0.10, 0, 1)
-        * np.clip((1.06 - x) / 0.10, 0, 1)
-        * np.clip((v + above + 0.12) / 0.10, 0, 1)
-    )
+    travel = blink * (nodes.height + 0.02 * bow) * (1 - 0.22 * (1 - blink) * bow)
     sides = np.clip(x / 0.05, 0, 1) * np.clip((1 - x) / 0.05, 0, 1)
-    top = -min(0.14, 0.6 * above)
-    down = np.clip((v - top) / np.maximum(travel - top, 1e-3), 0, 1)
-    toned = (
-        smoothstep(v, -min(0.26, 0.85 * above), -min(0.06, 0.3 * above))
-        * smoothstep(blink, 0.02, 0.30)
-        * sides
-    )
-    lash = np.exp(-((np.minimum(v - travel + 0.035, 0) / 0.030) ** 2)) * sides
-    grids = _upsampled(patch, margin, window, down, toned, x, lash)
-    drawn = _toned_lid(eye, lid, grids)
-    scale = max(patch.cell / 2, 1.0)
-    alpha = np.clip(0.5 - grids[0] / (1.5 * scale), 0, 1) * grids[1]
-    _put(region, drawn, alpha.astype(np.float32))
-
-
-def _toned_lid(eye: Eye, lid: FloatArray, grids: list[FloatArray]) -> ByteArray:
-    """Lid skin: colours from the brow's to the lower lid's, a soft bulge, the lash line."""
-    _, _, down, toned, x, lash = grids
+    # The old lashes and crease above the opening are toned away while the lid comes down.
+    high, low = min(0.26, 0.85 * eye.above), min(0.06, 0.3 * eye.above)
+    toned = 0.9 * smoothstep(v, -high, -low) * smoothstep(blink, 0.02, 0.30)
+    cover = np.maximum(toned, smoothstep(v, -0.04, 0.0)) * sides
+    top = -min(0.14, 0.6 * eye.above)
+    down = np.clip((v - top) / np.maximum(travel - top, 1e-3), 0, 1)[..., None]
     index = np.clip(x * (POINTS - 1), 0, POINTS - 1)
-    left = np.minimum(index.astype(np.int32), POINTS - 2)
-    share = (index - left)[..., None]
 
-    def along(profile: FloatArray) -> FloatArray:
+    def along(profile: FloatArray) -> FloatLike:
+        left = np.minimum(index.astype(np.int32), POINTS - 2)
+        share = (index - left)[..., None]
         return np.asarray(profile[left] * (1 - share) + profile[left + 1] * share)
 
-    down = down[..., None]
-    bulge = 0.97 + 0.07 * np.sin(np.pi * down) - 0.05 * down
-    skin = (along(eye.skin_above) * (1 - down) + along(eye.skin_below) * down) * bulge
-    amount = 0.88 * toned[..., None]
-    drawn = lid * (1 - amount) + skin * amount
-    dark = lash[..., None] * 0.80 * np.minimum(toned[..., None] * 1.2, 1)
-    drawn = drawn * (1 - dark) + along(eye.lashes) * dark
-    return np.asarray(np.clip(drawn, 0, 255), np.uint8)
+    ball = np.exp(-(((x - 0.5) / 0.32) ** 2))[..., None] * np.sin(np.pi * down)
+    skin = along(eye.skin_above) * (1 - down) + along(eye.skin_below) * down
+    skin = skin * (0.97 - 0.05 * down + 0.03 * np.sin(np.pi * down) + 0.06 * blink * ball)
+    lash = np.exp(-((np.minimum(v - travel + 0.035, 0) / 0.030) ** 2)) * sides
+    thin = 0.55 + 0.45 * bow  # lashes thin out towards the corners
+    grids = _upsampled(region, (v - travel) * eye.width, cover, 0.80 * lash * thin)
+    colours = _upsampled(region, skin, along(eye.lashes))
+    dark = grids[2][..., None] * min(1.2 * float(smoothstep(blink, 0.02, 0.30)), 1.0)
+    drawn = colours[0] + (colours[1] - colours[0]) * dark
+    alpha = np.clip(0.5 - grids[0] / (1.5 * picture_scale), 0, 1) * grids[1]
+    _put(region, np.clip(drawn, 0, 255).astype(np.uint8), alpha.astype(np.float32))

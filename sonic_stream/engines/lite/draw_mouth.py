@@ -11,7 +11,8 @@ from sonic_stream.engines.lite.fields import INDEX, MOUTH_COUNT
 from sonic_stream.engines.lite.geometry import smoothstep
 from sonic_stream.engines.lite.identity import Latents
 from sonic_stream.engines.lite.motion import Motion
-from sonic_stream.engines.lite.warp import JAW_MAX_RAD, Pose, Warper
+from sonic_stream.engines.lite.shading import fold_depths
+from sonic_stream.engines.lite.warp import JAW_MAX_RAD, Pose, Warper, pixels_of, shown
 from sonic_stream.media import ByteArray, FloatArray
 
 
@@ -41,8 +42,11 @@ class MouthPainter:
         up = warper.backward(patch, "upper", motion, pose)
         down = warper.backward(patch, "lower", motion, pose)
         opening = self._opening(up, down)
-        upper = warper.sample(patch, up)
-        lower = warper.sample(patch, down)
+        # Each layer is made where it shows only.
+        upper, lower = (np.zeros((patch.height, patch.width, 3), np.uint8) for _ in range(2))
+        for layer, shift, cover in ((upper, up, opening.upper), (lower, down, 1 - opening.upper)):
+            window = shown(cover.max(1) > 0, cover.max(0) > 0, patch.cell)
+            layer[pixels_of(window, patch.cell)] = warper.sample(patch, shift[window], window)
         rows, columns = np.where((opening.upper < 0.999) & (opening.lower < 0.999))
         if len(rows):
             box = (
@@ -55,11 +59,29 @@ class MouthPainter:
                 np.ascontiguousarray(lower[box]), inside, cover.copy(), 1 - cover
             )
         mouth = cv2.blendLinear(upper, lower, opening.upper, 1 - opening.upper)
+        mouth = self._shaded(mouth, motion, up, down)
         # Faded in with activity, so that rest is the untouched portrait without a pop.
         active = float(smoothstep(8.0 * np.abs(motion.coefficients[:MOUTH_COUNT]).sum(), 0, 1))
         alpha = self._feather * np.float32(active)
         region = picture[patch.y0 : patch.y0 + patch.height, patch.x0 : patch.x0 + patch.width]
         region[:] = cv2.blendLinear(mouth, np.ascontiguousarray(region), alpha, 1 - alpha)
+
+    def _shaded(
+        self, mouth: ByteArray, motion: Motion, up: FloatArray, down: FloatArray
+    ) -> ByteArray:
+        """Darkened where skin folds."""
+        patch, folds = self._latents.mouth, self._latents.folds
+        cheeks, chin = fold_depths(motion.coefficients)
+        if cheeks + chin < 0.02:
+            return mouth
+        shadow = np.zeros_like(folds.cheeks)
+        for depth, fold, shift in ((cheeks, folds.cheeks, up), (chin, folds.chin, down)):
+            if depth > 0.01:
+                shadow += np.float32(depth) * self._warper.carried(fold, shift, patch)
+        dark = cv2.resize(shadow, (patch.width, patch.height), interpolation=cv2.INTER_LINEAR)
+        shade = np.empty_like(mouth)
+        shade[:] = folds.colour
+        return np.asarray(cv2.blendLinear(mouth, shade, 1 - dark, dark))
 
     def _opening(self, up: FloatArray, down: FloatArray) -> _Opening:
         latents, patch, warper = self._latents, self._latents.mouth, self._warper
@@ -73,10 +95,11 @@ class MouthPainter:
         opened = float(np.clip(np.minimum(above, -below).max() / (3.0 * scale), 0, 1))
         # Closed lips overlap by more than a pixel: no dark hairline between them.
         overlap = (1.6 * (1 - opened) - 0.3 * opened) * scale
-        upper = np.clip(0.5 + (-0.25 * opened * scale - above) / (1.5 * scale), 0, 1)
-        lower = np.clip(0.5 + (below + overlap) / (1.5 * scale), 0, 1)
+        edge = max(1.5 * scale, 2.0 * latents.interior.soft_px)  # as sharp as the portrait
+        upper = np.clip(0.5 + (-0.25 * opened * scale - above) / edge, 0, 1)
+        lower = np.clip(0.5 + (below + overlap) / edge, 0, 1)
         between_corners = 1 - np.clip((along - 0.96) / 0.07, 0, 1)
-        lower = 1 - (1 - lower) * between_corners
+        lower = cv2.blur(1 - (1 - lower) * between_corners, (3, 3))  # steep sides stay smooth
         return _Opening(above, below, upper.astype(np.float32), lower.astype(np.float32))
 
     def _distance(self, offset: FloatArray) -> FloatArray:
@@ -103,11 +126,12 @@ class MouthPainter:
         jaw = warper.point_shift(interior.centre, motion, pose, jaw=True)
         opened = warper.jaw_rad(motion) / JAW_MAX_RAD
         layers.put(interior.tongue, jaw, 0.06 - 0.50 * opened - 0.20 * motion.tongue)
-        layers.put(interior.lower_teeth, jaw, 0.02)
+        layers.put(interior.lower_teeth, jaw, 0.05)
         if motion.tongue > 0.3:
             layers.put(interior.tongue_tip, 0.5 * (skull + jaw), 0.18 - 0.16 * motion.tongue)
-        layers.put(interior.upper_teeth, skull, 0.0)
-        rounded = float(np.clip(c[INDEX["pucker"]] + 0.15 * c[INDEX["funnel"]], 0, 1)) * 0.85
+        own = interior.own_teeth
+        layers.put(interior.upper_teeth, skull, 0.0, on_lips=own)
+        rounded = float(np.clip(c[INDEX["pucker"]] + 0.15 * c[INDEX["funnel"]], 0, 1))
         layers.shade(opening, rounded)
         if latents.open_at_rest:
             parts = ("jaw", "close", "lower_down", "upper_up")
@@ -126,10 +150,14 @@ class _Stack:
         cavity = latents.interior.cavity * (0.75 + 0.75 * depth)
         self.canvas: FloatArray = np.broadcast_to(cavity, (*shape, 3)).astype(np.float32)
 
-    def put(self, sprite: ByteArray, shift: FloatArray, down: float) -> None:
+    def put(
+        self, sprite: ByteArray, shift: FloatArray, down: float, *, on_lips: bool = False
+    ) -> None:
         """`down`: an extra offset in half widths along the head's y."""
+        interior = self._latents.interior
         extra = self._latents.axes[:2, 1] * down * self._latents.half_width
-        drawn = self._placed(sprite, self._latents.interior.to_picture, shift + extra)
+        affine = interior.to_lips if on_lips else interior.to_picture
+        drawn = self._placed(sprite, affine, shift + extra)
         alpha = drawn[..., 3:].astype(np.float32) * (1 / 255)
         self.canvas *= 1 - alpha
         self.canvas += drawn[..., :3] * alpha
@@ -137,25 +165,28 @@ class _Stack:
     def own_mouth(self, shift: FloatArray, amount: float) -> None:
         if amount > 0.01:
             interior = self._latents.interior
-            drawn = self._placed(interior.at_rest, interior.to_lips, shift)[..., :3]
-            self.canvas *= 1 - amount
-            self.canvas += drawn * np.float32(amount)
+            drawn = self._placed(interior.at_rest, interior.to_lips, shift)
+            alpha = drawn[..., 3:].astype(np.float32) * np.float32(amount / 255)
+            self.canvas *= 1 - alpha
+            self.canvas += drawn[..., :3] * alpha
 
     def shade(self, opening: _Opening, rounded: float) -> None:
         """The lips' shadow; behind rounded lips the teeth recede into the dark."""
         interior, half = self._latents.interior, self._latents.half_width
-        shadow = (
-            1
-            - 0.40 * np.exp(-np.maximum(opening.above, 0) / (0.05 * half))
-            - 0.20 * np.exp(-np.maximum(-opening.below, 0) / (0.05 * half))
+        # A photo of teeth has its shadows in it, and line art has none.
+        depth = 0.35 if interior.own_teeth or interior.is_line_art else 1.0
+        shadow = 1 - depth * (
+            0.36 * np.exp(-np.maximum(opening.above, 0) / (0.07 * half))
+            + 0.22 * np.exp(-np.maximum(-opening.below, 0) / (0.07 * half))
         )
         # Shadows in a mouth are warm.
         tint = [0.90, 1.04, 1.10] if interior.is_coloured else [1.0, 1.0, 1.0]
         exponent = np.array(tint, np.float32)
         self.canvas *= np.power(np.clip(shadow, 0.15, 1)[..., None], exponent)
-        if rounded > 0.01:
-            self.canvas *= 1 - 0.50 * rounded
-            self.canvas += interior.cavity * (0.62 * rounded)
+        recede = float(smoothstep(rounded, 0.1, 0.95)) * (0.6 if interior.own_teeth else 0.85)
+        if recede > 0.01:
+            self.canvas *= 1 - recede
+            self.canvas += interior.cavity * (0.8 * recede)
 
     def _placed(self, sprite: ByteArray, affine: FloatArray, shift: FloatArray) -> ByteArray:
         placed = affine.copy()

@@ -1,7 +1,7 @@
 """Eyes: what a portrait's eyes are made of, for gaze and blinking.
 
 The eye frame: x runs from one corner (0) to the other (1), y down in the same unit. A closing
-lid is the skin above unfolding, toned with a colour profile, under the lash line's colour.
+lid has the colours of the skin above and below, and a lash line at its margin.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from sonic_stream.engines.lite.fields import BROWS, FaceModel, Patch, field_cell, make_patch
-from sonic_stream.engines.lite.geometry import FloatLike, gaussian_smooth
-from sonic_stream.engines.lite.interior import EYES, LUMA
+from sonic_stream.engines.lite.geometry import FloatLike, gaussian_smooth, smoothstep
+from sonic_stream.engines.lite.palette import EYES, LUMA
 from sonic_stream.media import ByteArray, FloatArray
 
 POINTS = 33  # samples along the lids
@@ -127,6 +127,9 @@ def _lid_colours(
     line = frame.sample(upper[None] + np.linspace(-0.07, 0.04, 9)[:, None])
     darkest = (line @ LUMA).argmin(0)
     lashes = np.take_along_axis(line, darkest[None, :, None], 0)[0]
+    # Frames of glasses and fringes are no skin: where it is far too dark, the lower lid lends.
+    foreign = smoothstep((top @ LUMA) / np.maximum(below @ LUMA, 1), 0.50, 0.62)[:, None]
+    top = top * foreign + 0.94 * below * (1 - foreign)
     top, below, lashes = (gaussian_smooth(colours, 4.0) for colours in (top, below, lashes))
     mixed = 0.5 * (top + below)  # make-up and shadows must not tear the lid in two
     return (

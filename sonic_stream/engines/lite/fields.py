@@ -32,6 +32,8 @@ BROWS = {
     "right": ([46, 53, 52, 65, 55], [70, 63, 105, 66, 107]),
     "left": ([285, 295, 282, 283, 276], [336, 296, 334, 293, 300]),
 }
+UPPER_LIDS = {"right": [160, 159, 158], "left": [385, 386, 387]}
+GLASSES_BROW = 0.3  # share of the brows' motion behind glasses
 Fields = dict[str, tuple[FloatLike, FloatLike]]
 
 
@@ -80,6 +82,7 @@ class FaceModel:
     surface: SampledDepth
     mouth: MouthFrame
     size_px: int
+    glasses: bool = False
 
 
 def field_cell(size_px: int) -> int:
@@ -225,7 +228,7 @@ class _Shape:
             share + (1 - share) * smoothstep(v, 0.0, 0.85),
         )
         lens = np.clip(1 - np.minimum(au / 0.96, 1) ** 2, 0, 1) ** 0.85
-        ellipse = np.clip(1 - np.minimum(au / 0.95, 1) ** 2.2, 0, 1) ** 0.55
+        ellipse = np.clip(1 - np.minimum(au / 0.955, 1) ** 2.2, 0, 1) ** 0.60
 
         def parted(gap: FloatLike) -> FloatLike:
             return np.asarray(
@@ -299,23 +302,30 @@ class _Shape:
 
 
 def _brow_fields(grid: _Grid) -> Fields:
-    head, mouth = grid.face.surface.head, grid.face.mouth
-    local = head.to_head(grid.face.landmarks)
+    face, mouth = grid.face, grid.face.mouth
+    head = face.surface.head
+    local = head.to_head(face.landmarks)
     hx, hy = grid.local[..., 0], grid.local[..., 1]
     eye = 0.26 * head.face_width
 
-    def near(indices: list[int]) -> FloatLike:
-        brow = local[indices, :2]
-        brow = brow[np.argsort(brow[:, 0])]
-        rise = (hy - np.interp(hx, brow[:, 0], brow[:, 1])) / eye
-        beside = np.maximum(brow[:, 0].min() - hx, hx - brow[:, 0].max())
-        # Cut to nothing soon below the brow: otherwise the eye itself would stretch.
+    def near(side: str) -> FloatLike:
+        """Motion of the brow, fading up the forehead; none soon below: the eye must not stretch.
+        Brows close to the eye move less, or the skin between would fold."""
+        brow = local[[index for line in BROWS[side] for index in line], :2] / eye
+        middle = brow[:, 0].mean()
+        line = np.polyfit(brow[:, 0] - middle, brow[:, 1], 2)
+        along = np.clip(hx / eye, brow[:, 0].min(), brow[:, 0].max())
+        rise = hy / eye - np.polyval(line, along - middle)
+        beside = np.abs(hx / eye - along)
+        reach = float(np.clip(_brow_room(local, side) / eye - 0.08, 0.22, 0.50))
         vertical = np.where(
-            rise < 0, 1 - smoothstep(-rise, 0.3, 1.6), 1 - smoothstep(rise, 0.0, 0.40)
+            rise < 0, 1 - smoothstep(-rise, 0.2, 1.7), 1 - smoothstep(rise, 0.04, reach)
         )
-        return np.asarray((1 - smoothstep(beside, 0, 0.5 * eye)) * vertical)
+        amount = min(1.0, (reach - 0.04) / 0.40)
+        return np.asarray(amount * (1 - smoothstep(beside, 0, 0.8)) * vertical)
 
-    weight = np.maximum(*(near(low + high) for low, high in BROWS.values()))
+    behind = GLASSES_BROW if face.glasses else 1.0  # or the rims would be dragged along
+    weight = np.asarray(behind * (1 - (1 - near("right")) * (1 - near("left"))), np.float64)
     scale = eye / mouth.half_width
     inwards = np.sign(hx - mouth.centre) * smoothstep(
         np.abs(hx - mouth.centre), 0, 0.2 * head.face_width
@@ -324,3 +334,9 @@ def _brow_fields(grid: _Grid) -> Fields:
         "brow_up": (np.zeros_like(weight), -0.16 * scale * weight),
         "brow_down": (-0.05 * inwards * scale * weight, 0.10 * scale * weight),
     }
+
+
+def _brow_room(local: FloatArray, side: str) -> float:
+    """From the middle of the brow down to the upper lid, in pixels."""
+    low, high = BROWS[side]
+    return float(local[UPPER_LIDS[side], 1].mean() - local[low + high, 1].mean())

@@ -18,19 +18,25 @@ from sonic_stream.engines.lite.geometry import (
     mouth_frame,
 )
 from sonic_stream.engines.lite.interior import Interior, build_interior
+from sonic_stream.engines.lite.palette import take_palette
+from sonic_stream.engines.lite.shading import Folds, build_folds
 from sonic_stream.media import ByteArray, FloatArray, IdentityLatents, fingerprint
 from sonic_stream.portrait.matte import fill, foreground, plate
 
 VERSION = 2  # of the preparation: raise it when an old cached identity must not be used
+# Samples of a still picture fall between the enlarged copy's pixels as those of a moving one do
+# on the average: both are equally sharp, and leaving rest does not blur.
+OFF_GRID = 0.35
 MAX_YAW_DEG = 42.0  # beyond this half the mouth is hidden, and only the head is moved
 
 
 @dataclass(frozen=True)
 class Latents:
     """`source` [K S, K S, 3]: the portrait enlarged K times and sharpened a little, so that
-    linear sampling of it stays crisp. `matte` [S, S]: the person's coverage, `foreground` and
-    `plate` [S, S, 3]: the person's colours alone and the background alone; all three empty
-    where the person could not be told from the background."""
+    linear sampling of it stays crisp, `OFF_GRID` of its pixels to the right and down.
+    `matte` [S, S]: the person's coverage, `foreground` and `plate` [S, S, 3]: the person's
+    colours alone and the background alone; all three empty where the person could not be told
+    from the background."""
 
     size_px: int
     enlarged: int
@@ -50,6 +56,7 @@ class Latents:
     mouth: Patch
     eyes: dict[str, Eye]
     interior: Interior
+    folds: Folds
 
 
 def prepare(portrait: Portrait, size_px: int) -> IdentityLatents:
@@ -62,8 +69,10 @@ def prepare(portrait: Portrait, size_px: int) -> IdentityLatents:
     grid_x, grid_y = (axis.astype(np.float32) for axis in np.meshgrid(nodes, nodes))
     surface = SampledDepth(head, dense_depth(landmarks, head, grid_x, grid_y), cell)
     mouth = mouth_frame(picture, landmarks, head, surface)
-    face = FaceModel(landmarks, surface, mouth, size_px)
+    face = FaceModel(landmarks, surface, mouth, size_px, portrait.glasses)
     enlarged = 3 if size_px <= 640 else 2
+    palette = take_palette(picture, face)
+    around_mouth = make_patch(face, _mouth_box(face), cell // 2, split=True)
     latents = Latents(
         size_px=size_px,
         enlarged=enlarged,
@@ -78,12 +87,14 @@ def prepare(portrait: Portrait, size_px: int) -> IdentityLatents:
         can_speak=abs(head.yaw_deg) < MAX_YAW_DEG,
         can_blink=portrait.blink,
         whole=make_patch(face, (0, 0, size_px, size_px), cell, split=False),
-        mouth=make_patch(face, _mouth_box(face), cell // 2, split=True),
+        mouth=around_mouth,
         eyes={side: build_eye(picture, face, side) for side in ("right", "left")},
-        interior=build_interior(picture, face),
+        interior=build_interior(picture, face, palette),
+        folds=build_folds(around_mouth, mouth, palette),
     )
     has_matte = portrait.matte is not None
-    mark = fingerprint("lite", VERSION, size_px, portrait.content, portrait.blink, has_matte)
+    drawn = (portrait.blink, portrait.glasses, has_matte)
+    mark = fingerprint("lite", VERSION, size_px, portrait.content, *drawn)
     meta = {"matte": "yes" if has_matte else "no"}
     return IdentityLatents("lite", size_px, mark, tree.pack(latents), meta)
 
@@ -150,11 +161,11 @@ def studio_wall(size: int) -> ByteArray:
 
 def enlarge(picture: ByteArray, factor: int) -> ByteArray:
     size = factor * len(picture)
-    scale = np.array([[factor, 0, 0], [0, factor, 0]], np.float32)
+    scale = np.array([[factor, 0, OFF_GRID], [0, factor, OFF_GRID]], np.float32)
     large = cv2.warpAffine(
         picture, scale, (size, size), flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REFLECT_101
     )
-    amount = 0.18 if factor == 3 else 0.06
+    amount = 0.18 if factor == 3 else 0.22
     soft = cv2.GaussianBlur(large, (0, 0), 0.9 * factor)
     return np.asarray(cv2.addWeighted(large, 1 + amount, soft, -amount, 0))
 

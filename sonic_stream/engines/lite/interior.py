@@ -1,36 +1,25 @@
 """The inside of the mouth: teeth, tongue and cavity as small pictures in the mouth frame.
 
-Their colours are taken from the portrait (skin, lips, sclera), so that they share its light.
-A portrait whose mouth is open lends its own picture of it, shown near rest.
+Their colours, blur and grain are the portrait's, so that they share its light and its camera.
+A smiling portrait keeps its own upper teeth; one whose mouth is open lends the picture of it,
+shown near rest. Faces whose mouth is but a line get a plain white band: no line work of ours.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from sonic_stream.engines.lite.fields import FaceModel
-from sonic_stream.engines.lite.geometry import (
-    CHEEKS,
-    INNER_LOWER,
-    OUTER_LOWER,
-    FloatLike,
-    smoothstep,
-)
+from sonic_stream.engines.lite.geometry import FloatLike, smoothstep
+from sonic_stream.engines.lite.own_teeth import Opening, cut_teeth
+from sonic_stream.engines.lite.palette import Palette, luma
 from sonic_stream.media import ByteArray, FloatArray
 
 # The canvas in the mouth frame, half widths.
 LEFT, RIGHT, TOP, BOTTOM = -1.3, 1.3, -0.62, 0.80
-LUMA = np.array([0.299, 0.587, 0.114])
-EYES = {
-    "right": ([33, 246, 161, 160, 159, 158, 157, 173, 133],
-              [33, 7, 163, 144, 145, 153, 154, 155, 133], [468, 469, 470, 471, 472]),
-    "left": ([362, 398, 384, 385, 386, 387, 388, 466, 263],
-             [362, 382, 381, 380, 374, 373, 390, 249, 263], [473, 474, 475, 476, 477]),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -47,112 +36,54 @@ class Interior:
     to_lips: FloatArray
     centre: FloatArray  # head frame, of the teeth
     cavity: FloatArray  # RGB
+    soft_px: float  # blur of the portrait's edges
     is_coloured: bool
+    is_line_art: bool
+    own_teeth: bool  # the upper row is the portrait's own and lies on the lips' plane
 
 
-@dataclass(frozen=True)
-class _Palette:
-    lip: FloatLike
-    teeth: FloatLike
-    tongue: FloatLike
-    cavity: FloatLike
-    light: float  # brighter towards the picture's right when positive
-    is_coloured: bool
-
-
-def build_interior(picture: ByteArray, face: FaceModel) -> Interior:
-    palette = _palette(picture, face)
+def build_interior(picture: ByteArray, face: FaceModel, palette: Palette) -> Interior:
     mouth, head = face.mouth, face.surface.head
     scale = 2.0 * mouth.half_width * float(np.linalg.norm(head.axes[:2, 0]))
     columns, rows = int((RIGHT - LEFT) * scale), int((BOTTOM - TOP) * scale)
     u, v = np.meshgrid(
         LEFT + (np.arange(columns) + 0.5) / scale, TOP + (np.arange(rows) + 0.5) / scale
     )
-    # Half a mouth is about 25 mm wide; small painted mouths keep teeth of normal size.
-    size = float(np.clip(0.95 * head.face_width / (mouth.half_width * 2) / 2.75, 0.80, 1.25))
-    canvas = _Canvas(u, v, scale, size / 25.0, palette)
     local = head.to_head(face.landmarks)
     lips_z = float(np.median(local[[13, 14, 0, 17], 2]))
     seam = float(0.5 * (mouth.seam_upper[40] + mouth.seam_lower[40]))
     centre = np.array([mouth.centre, seam, lips_z + 0.22 * mouth.half_width], np.float32)
     to_lips = _to_picture(face, np.array([mouth.centre, seam, lips_z]), scale)
+    at_rest, own = np.zeros((0, 0, 4), np.uint8), None
+    if mouth.open_at_rest:
+        opening = Opening(
+            own=_on_canvas(picture, to_lips, u.shape), u=u[0], v=v[:, 0],
+            upper=(mouth.at(mouth.seam_upper, u[0]) - seam) / mouth.half_width,
+            lower=(mouth.at(mouth.seam_lower, u[0]) - seam) / mouth.half_width,
+            scale=scale,
+        )  # fmt: skip
+        at_rest = _rgba(opening.own.astype(np.float64), opening.cover())
+        own = cut_teeth(opening, luma(palette.skin))
+    if own is not None:
+        palette = replace(palette, teeth=own[1])
+    # Half a mouth is about 25 mm wide; small painted mouths keep teeth of normal size.
+    size = float(np.clip(0.95 * head.face_width / (mouth.half_width * 2) / 2.75, 0.80, 1.25))
+    canvas = _Canvas(u, v, scale, size / 25.0, palette)
     return Interior(
-        upper_teeth=canvas.upper_teeth(),
+        upper_teeth=canvas.upper_teeth() if own is None else _over(own[0], canvas.molars(own[0])),
         lower_teeth=canvas.lower_teeth(),
         tongue=canvas.tongue(),
         tongue_tip=canvas.tongue_tip(),
-        at_rest=_own_mouth(picture, to_lips, u.shape, mouth.open_at_rest),
+        at_rest=at_rest,
         to_picture=_to_picture(face, centre, scale),
         to_lips=to_lips,
         centre=centre,
         cavity=palette.cavity.astype(np.float32),
+        soft_px=palette.soft_px,
         is_coloured=palette.is_coloured,
+        is_line_art=palette.is_line_art,
+        own_teeth=own is not None,
     )
-
-
-def luma(colour: FloatLike) -> float:
-    return float(colour @ LUMA)
-
-
-def _palette(picture: ByteArray, face: FaceModel) -> _Palette:
-    pixels = picture.astype(np.float64)
-    size, landmarks = face.size_px, face.landmarks
-    radius = max(2, size // 170)
-    skin = np.median(
-        [_around(pixels, landmarks[i, :2], radius) for i in [*CHEEKS, 199, 101, 330]], 0
-    )
-    lips = _polygon(size, np.vstack([landmarks[OUTER_LOWER, :2], landmarks[INNER_LOWER[::-1], :2]]))
-    lip = np.median(pixels[lips], 0) if lips.sum() > 10 else skin * [0.8, 0.6, 0.6]
-    sclera = _sclera(pixels, landmarks, size)
-    white = sclera if sclera is not None else skin
-    coloured = bool((skin.max() - skin.min()) / (skin.max() + 1e-3) > 0.12)
-    warm = np.array([1.03, 1.0, 0.945]) if coloured else np.ones(3)
-    level = np.clip(max(1.12 * luma(white), 1.22 * luma(skin)), 90, 240)
-    cast = np.clip(white / (luma(white) + 1e-3), 0.85, 1.15)
-    teeth = 0.8 * warm + 0.2 * cast
-    teeth *= level / luma(teeth)
-    hue = np.array([1.0, 0.86, 0.88]) if coloured else np.ones(3)
-    tongue = lip * hue
-    tongue *= np.clip(0.82 * luma(lip), 60, 135) / max(luma(tongue), 1e-3)
-    left, right = (luma(_around(pixels, landmarks[i, :2], radius)) for i in (205, 425))
-    return _Palette(
-        lip=lip,
-        teeth=teeth,
-        tongue=tongue,
-        cavity=lip * 0.20 + np.array([10.0, 0, 0]) * coloured,
-        light=float(np.clip((right - left) / (left + right + 1e-3), -0.35, 0.35)),
-        is_coloured=coloured,
-    )
-
-
-def _around(pixels: FloatLike, point: FloatArray, radius: int) -> FloatLike:
-    x, y = np.round(point).astype(int)
-    y = int(np.clip(y, radius, len(pixels) - radius - 1))
-    x = int(np.clip(x, radius, pixels.shape[1] - radius - 1))
-    patch = pixels[y - radius : y + radius + 1, x - radius : x + radius + 1]
-    return np.asarray(np.median(patch.reshape(-1, 3), 0))
-
-
-def _polygon(size: int, points: FloatLike) -> npt.NDArray[np.bool_]:
-    mask = np.zeros((size, size), np.uint8)
-    cv2.fillPoly(mask, [np.round(points).astype(np.int32)], 1)
-    return mask > 0
-
-
-def _sclera(pixels: FloatLike, landmarks: FloatArray, size: int) -> FloatLike | None:
-    """The white of the eyes: the brighter third of the openings outside the irises."""
-    found = []
-    rows, columns = np.mgrid[:size, :size]
-    for upper, lower, iris in EYES.values():
-        mask = _polygon(size, np.vstack([landmarks[upper, :2], landmarks[lower[::-1], :2]]))
-        centre = landmarks[iris[0], :2]
-        radius = 1.1 * np.linalg.norm(landmarks[iris[1], :2] - centre)
-        mask &= (columns - centre[0]) ** 2 + (rows - centre[1]) ** 2 > radius**2
-        if mask.sum() > 8:
-            inside = pixels[mask]
-            level = inside @ LUMA
-            found.append(inside[level >= np.percentile(level, 70)].mean(0))
-    return np.asarray(np.mean(found, 0)) if found else None
 
 
 def _to_picture(face: FaceModel, centre: FloatLike, scale: float) -> FloatArray:
@@ -164,16 +95,12 @@ def _to_picture(face: FaceModel, centre: FloatLike, scale: float) -> FloatArray:
     return np.hstack([linear, shift[:, None]]).astype(np.float32)
 
 
-def _own_mouth(
-    picture: ByteArray, to_lips: FloatArray, shape: tuple[int, ...], is_open: bool
-) -> ByteArray:
-    if not is_open:
-        return np.zeros((0, 0, 4), np.uint8)
+def _on_canvas(picture: ByteArray, to_lips: FloatArray, shape: tuple[int, ...]) -> ByteArray:
     own = cv2.warpAffine(
         picture, to_lips, (shape[1], shape[0]),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
     )  # fmt: skip
-    return np.dstack([own, np.full(shape, 255, np.uint8)])
+    return np.asarray(own, np.uint8)
 
 
 @dataclass(frozen=True)
@@ -184,7 +111,7 @@ class _Canvas:
     v: FloatLike
     scale: float
     mm: float
-    palette: _Palette
+    palette: Palette
 
     @property
     def pixel(self) -> float:
@@ -198,18 +125,30 @@ class _Canvas:
         u, v, mm = self.u, self.v, self.mm
         tips = np.array([0, -0.7, -0.25, -1.0, -1.6, -2.0]) * mm
         row = self._row(np.array([0, 8.3, 14.4, 19.6, 23.3, 25.4, 26.6]) * mm, tips, -0.75 * mm)
-        edge = 3.7 * mm + row.profile - 0.045 * u**2
+        plain = self.palette.is_line_art
+        edge = 3.7 * mm + (0 if plain else row.profile) - 0.045 * u**2
         alpha = np.clip(0.5 + (edge - v) / self.pixel / 1.6, 0, 1)
         alpha = alpha * (1 - smoothstep(np.abs(u), 25.4 * mm, 26.6 * mm))
         to_gum = np.clip((edge - v) / (9.5 * mm), 0, 1)
         arch = np.sqrt(1 - np.clip(np.abs(u) / (27.5 * mm), 0, 1) ** 2)
-        shade = (0.58 + 0.42 * arch**0.8) * (0.92 + 0.08 * smoothstep(to_gum, 0.0, 0.22))
-        shade = shade * (1 - 0.14 * smoothstep(to_gum, 0.55, 1.0))
-        shade = shade * (1 - 0.26 * row.gap * smoothstep(to_gum, 0.02, 0.2))
+        shade = 0.95 + 0.05 * arch
+        if not plain:
+            shade = (0.48 + 0.52 * arch**0.8) * (0.94 + 0.06 * smoothstep(to_gum, 0.0, 0.22))
+            shade = shade * (1 - 0.18 * smoothstep(to_gum, 0.45, 1.0))
+            shade = shade * (1 - 0.15 * row.gap * smoothstep(to_gum, 0.02, 0.25))
         colour = self.palette.teeth * (shade * self.lighting)[..., None]
         is_tooth = smoothstep(v, edge - 10.6 * mm, edge - 9.1 * mm)[..., None]
         gum = self.palette.lip * 0.64 * (arch * self.lighting)[..., None]
-        return _rgba(colour * is_tooth + gum * (1 - is_tooth), alpha)
+        return self._finished(colour * is_tooth + gum * (1 - is_tooth), alpha)
+
+    def molars(self, own: ByteArray) -> ByteArray:
+        """A dim row beside the portrait's own teeth, where these end before the corners."""
+        row = self.upper_teeth()
+        middle = own.shape[1] // 2
+        shift = _last_row(own[:, middle, 3]) - _last_row(row[:, middle, 3])
+        moved = np.roll(row, shift, 0)
+        moved[..., :3] = moved[..., :3] * 0.72
+        return moved
 
     def lower_teeth(self) -> ByteArray:
         u, v, mm = self.u, self.v, self.mm
@@ -220,10 +159,11 @@ class _Canvas:
         alpha = alpha * (1 - smoothstep(np.abs(u), 22 * mm, 25 * mm))
         down = np.clip((v - edge) / (8.5 * mm), 0, 1)
         arch = np.sqrt(1 - np.clip(np.abs(u) / (26 * mm), 0, 1) ** 2)
-        shade = 0.86 * (0.48 + 0.52 * arch) * (1 - 0.25 * smoothstep(down, 0.3, 1.0))
-        shade = shade * (1 - 0.3 * row.gap)
+        shade = 0.80 * (0.40 + 0.60 * arch) * (1 - 0.25 * smoothstep(down, 0.3, 1.0))
+        shade = shade * (1 - 0.16 * row.gap)
         tint = np.array([1.0, 0.985, 0.96])
-        return _rgba(self.palette.teeth * tint * (shade * self.lighting)[..., None], alpha)
+        colour = self.palette.teeth * tint * (shade * self.lighting)[..., None]
+        return self._finished(colour, alpha * (0 if self.palette.is_line_art else 1))
 
     def tongue(self) -> ByteArray:
         across = self.u / 0.80
@@ -250,7 +190,20 @@ class _Canvas:
 
     def _flesh(self, shade: FloatLike, shine: FloatLike, alpha: FloatLike) -> ByteArray:
         colour = self.palette.tongue * (shade * self.lighting)[..., None]
-        return _rgba(colour + 110 * shine[..., None], alpha)
+        wet = luma(self.palette.teeth) * (0 if self.palette.is_line_art else 0.5)
+        return self._finished(colour + wet * shine[..., None], alpha)
+
+    def _finished(self, colour: FloatLike, alpha: FloatLike) -> ByteArray:
+        """As sharp and as noisy as the portrait (the canvas has twice its pixels)."""
+        blur = 2 * float(np.sqrt(max(self.palette.soft_px**2 - 0.5**2, 0.01)))
+        alpha = np.clip(alpha, 0, 1)
+        layers = np.dstack([colour * alpha[..., None], alpha])
+        layers = cv2.GaussianBlur(layers, (0, 0), blur, borderType=cv2.BORDER_REPLICATE)
+        noise = np.random.default_rng(0).normal(0, 1, alpha.shape)
+        noise = cv2.GaussianBlur(noise, (0, 0), max(blur, 1.0))
+        noise *= min(0.5 * self.palette.grain, 3.0) / max(float(noise.std()), 1e-6)
+        even = layers[..., :3] / np.maximum(layers[..., 3:], 1e-3)
+        return _rgba(even + noise[..., None], layers[..., 3])
 
     def _row(self, edges: FloatLike, tips: FloatLike, rounding: float) -> _Row:
         au = np.abs(self.u)
@@ -267,6 +220,20 @@ class _Canvas:
 class _Row:
     profile: FloatLike  # the tips' line
     gap: FloatLike  # 1 between two teeth
+
+
+def _last_row(cover: ByteArray) -> int:
+    return int(np.flatnonzero(cover > 127).max(initial=0))
+
+
+def _over(front: ByteArray, back: ByteArray) -> ByteArray:
+    """One sprite before the other, straight alpha."""
+    one, two = front.astype(np.float32), back.astype(np.float32)
+    near, far = one[..., 3:] / 255, two[..., 3:] / 255 * (1 - one[..., 3:] / 255)
+    alpha = near + far
+    return _rgba(
+        (one[..., :3] * near + two[..., :3] * far) / np.maximum(alpha, 1e-3), alpha[..., 0]
+    )
 
 
 def _rgba(colour: FloatLike, alpha: FloatLike) -> ByteArray:

@@ -24,9 +24,8 @@ class Renderer:
     def __init__(self, latents: Latents, cutout: ByteArray | None = None) -> None:
         self._latents = latents
         self._cutout = cutout
-        if (
-            cutout is not None
-        ):  # lips and lids too: beside the jaw their patches show what is behind
+        if cutout is not None:
+            # Lips and lids too: beside the jaw their patches show what is behind.
             latents = replace(latents, source=cutout[..., :3].copy())
         self._warper = Warper(latents)
         self._mouth = MouthPainter(latents, self._warper)
@@ -36,7 +35,7 @@ class Renderer:
         latents, warper = self._latents, self._warper
         pose = pose_of(motion, latents.size_px)
         shift = warper.backward(latents.whole, "whole", motion, pose)
-        drawn = warper.sample(latents.whole, shift, self._cutout)
+        drawn = warper.sample(latents.whole, shift, source=self._cutout)
         covered = self._cutout is not None
         picture = cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB) if covered else drawn
         looks = abs(motion.gaze_x) + abs(motion.gaze_y) + abs(motion.lids)

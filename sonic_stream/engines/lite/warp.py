@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from sonic_stream.engines.lite.fields import INDEX, Patch
-from sonic_stream.engines.lite.identity import Latents
+from sonic_stream.engines.lite.identity import OFF_GRID, Latents
 from sonic_stream.engines.lite.motion import Motion
 from sonic_stream.media import ByteArray, FloatArray
 
+Window = tuple[slice, slice]  # rows and columns of a patch's nodes
 JAW_MAX_RAD = float(np.deg2rad(17.0))
 
 
@@ -36,13 +38,10 @@ def pose_of(motion: Motion, size_px: int) -> Pose:
 
 
 class Warper:
-    """Sampling maps and fields of one identity; holds no state between pictures."""
+    """Fields and sampling of one identity; holds no state between pictures."""
 
     def __init__(self, latents: Latents) -> None:
         self._latents = latents
-        size, k = latents.size_px, latents.enlarged
-        xs, ys = np.meshgrid(np.arange(size, dtype=np.float32), np.arange(size, dtype=np.float32))
-        self._identity_map = np.dstack([xs, ys]) * np.float32(k)
 
     def jaw_rad(self, motion: Motion) -> float:
         return float(np.clip(motion.coefficients[INDEX["jaw"]], 0, 1.3)) * JAW_MAX_RAD
@@ -63,19 +62,38 @@ class Warper:
             )  # fmt: skip
         return np.asarray(shift, np.float32)
 
-    def sample(self, patch: Patch, shift: FloatArray, source: ByteArray | None = None) -> ByteArray:
-        """The portrait's pixels of a patch [height, width, 3] under a backward shift, or those
-        of another `source` of the enlarged portrait's size."""
-        box = np.s_[patch.y0 : patch.y0 + patch.height, patch.x0 : patch.x0 + patch.width]
-        full = cv2.resize(shift, (patch.width, patch.height), interpolation=cv2.INTER_LINEAR)
-        full *= self._latents.enlarged
-        full += self._identity_map[box]
+    def sample(
+        self,
+        patch: Patch,
+        shift: FloatArray,
+        window: Window | None = None,
+        source: ByteArray | None = None,
+    ) -> ByteArray:
+        """The portrait's pixels of a patch [height, width, 3] under a backward shift; with a
+        window of nodes, the shift and the pixels are that window's; those of another `source`
+        of the enlarged portrait's size where one is given."""
+        cell, latents = patch.cell, self._latents
+        rows, columns = window or (slice(0, shift.shape[0]), slice(0, shift.shape[1]))
+        # With a ring of nodes around, for the half cell between the last node and the border.
+        at = cv2.copyMakeBorder(shift, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+        height, width = at.shape[:2]
+        first_x = patch.x0 + cell * (columns.start - 0.5) - 0.5
+        first_y = patch.y0 + cell * (rows.start - 0.5) - 0.5
+        at[..., 0] += first_x + cell * np.arange(width, dtype=np.float32)
+        at[..., 1] += (first_y + cell * np.arange(height, dtype=np.float32))[:, None]
+        at *= latents.enlarged
+        at += np.float32(OFF_GRID)
+        full = cv2.resize(at, (width * cell, height * cell), interpolation=cv2.INTER_LINEAR)
+        inner = full[cell:-cell, cell:-cell]
         return np.asarray(
             cv2.remap(
-                self._latents.source if source is None else source, full, None, cv2.INTER_LINEAR,
+                latents.source if source is None else source,
+                inner,
+                None,
+                cv2.INTER_LINEAR,
                 borderMode=cv2.BORDER_REFLECT_101,
             )
-        )  # fmt: skip
+        )
 
     def carried(self, grid: FloatArray, shift: FloatArray, patch: Patch) -> FloatArray:
         """A node grid's values, moved along with the picture."""
@@ -130,3 +148,22 @@ def node_grid(patch: Patch) -> FloatArray:
     rows, columns = patch.x.shape
     xs, ys = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32))
     return np.dstack([xs, ys])
+
+
+def shown(rows: npt.NDArray[np.bool_], columns: npt.NDArray[np.bool_], cell: int) -> Window:
+    """The window of nodes around all pixels that show, given per row and per column."""
+
+    def span(flags: npt.NDArray[np.bool_]) -> slice:
+        hits = np.flatnonzero(flags)
+        return slice(int(hits[0]) // cell, int(hits[-1]) // cell + 1) if len(hits) else slice(0, 1)
+
+    return span(rows), span(columns)
+
+
+def pixels_of(window: Window, cell: int) -> tuple[slice, slice]:
+    """A window's pixels within its patch."""
+    rows, columns = window
+    return (
+        slice(rows.start * cell, rows.stop * cell),
+        slice(columns.start * cell, columns.stop * cell),
+    )

@@ -85,7 +85,8 @@ def test_transparent_frames_carry_the_moved_matte(latents: Latents) -> None:
     rest, behind = Scene(latents, "none", alpha=False).render(Motion())
     assert rest.shape == (SIZE, SIZE, 4)
     assert behind is not None
-    assert np.abs(rest[..., 3].astype(int) - latents.matte).mean() < 0.1
+    # The portrait is sampled between its pixels, its coverage too.
+    assert np.abs(rest[..., 3].astype(int) - latents.matte).mean() < 0.5
     turned = drawn(latents, "none", TURNED)[..., 3].astype(int)
     assert np.abs(turned - rest[..., 3]).mean() > 0.5
     assert turned[far(latents)].max() == 0
