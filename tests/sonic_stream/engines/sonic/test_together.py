@@ -20,6 +20,7 @@ from tests.sonic_stream.contract import pictures, run, sound
 AVATARS = ("mira", "theo", "nia")
 # Batches of another size are summed in another order; a level of 255 may then be truncated.
 TOLERANCE = 2
+HEARD = 9 * 1280  # samples
 
 
 @pytest.fixture(scope="module", params=["chunk", "staggered"])
@@ -59,7 +60,7 @@ def counted(engine: SonicEngine, most: int = 100) -> tuple[SonicEngine, Batches]
 
 def side_by_side(engine: SonicEngine, identities: list[IdentityLatents]) -> list[np.ndarray]:
     """Each portrait hears a sound of its own, and starts at a time of its own."""
-    sounds = [sound(engine, seed) for seed in range(len(identities))]
+    sounds = [sound(engine, seed)[:HEARD] for seed in range(len(identities))]
     streams = [engine.open(identity, StreamOptions(seed=7)) for identity in identities]
     made: list[list[np.ndarray]] = [[] for _ in identities]
     for at in range(0, len(sounds[0]), 1280):
@@ -81,11 +82,11 @@ def test_side_by_side_is_as_alone(engine: SonicEngine, identities: list[Identity
     assert max(batches.sizes) == 6  # two streams of three branches: a third goes alone
     for seed, (identity, frames) in enumerate(zip(identities, together, strict=True)):
         alone = pictures(
-            run(engine.open(identity, StreamOptions(seed=7)), sound(engine, seed), [640])
+            run(engine.open(identity, StreamOptions(seed=7)), sound(engine, seed)[:HEARD], [640])
         )
-        assert len(frames) >= 10
+        assert len(frames) >= 8
         assert np.abs(frames.astype(int) - alone[: len(frames)]).max() <= TOLERANCE
-    assert np.abs(together[0][:8].astype(int) - together[1][:8]).max() > 50  # portraits differ
+    assert np.abs(together[0][:6].astype(int) - together[1][:6]).max() > 50  # portraits differ
 
 
 def test_when_memory_is_short_streams_go_one_by_one(
