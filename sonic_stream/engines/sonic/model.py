@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sonic_stream.engines.sonic.accelerate import Placement, accelerated, place
 from sonic_stream.engines.sonic.audio import AudioBucket, AudioPath, AudioToken, WhisperEncoder
-from sonic_stream.engines.sonic.config import FULL, REDUCED, ModelConfig
+from sonic_stream.engines.sonic.config import FULL, REDUCED
 from sonic_stream.engines.sonic.encoders import decode, embed_portrait, encode_portrait
 from sonic_stream.engines.sonic.guidance import Denoiser, Identity
 from sonic_stream.engines.sonic.parts import build, fill_by_rule
@@ -45,19 +45,14 @@ class SonicModel:
         Raises `ValueError` that says what is missing or wrong, and what to do.
         """
         placement = placement.resolve()
-        config = REDUCED if weights == REDUCED_RANDOM else FULL
-        source = _source(weights, config)
-        audio = (source(name).float().requires_grad_(False) for name in AUDIO_PARTS)
-        whisper, token, bucket = audio
+        source = _source(weights)
         unet = place(source("unet"), placement)
         return cls(
             unet=accelerated(unet, placement),
             vae=place(source("vae"), placement),
             clip=place(source("image_encoder"), placement),
             rife=cast(Rife, place(source("rife"), placement)),
-            audio=AudioPath(
-                cast(WhisperEncoder, whisper), cast(AudioToken, token), cast(AudioBucket, bucket)
-            ),
+            audio=audio_path(weights),
             placement=placement,
         )
 
@@ -93,14 +88,24 @@ class SonicModel:
         return torch.from_numpy(array).to(self.placement.device, self.placement.dtype)
 
 
+def audio_path(weights: str) -> AudioPath:
+    """The audio parts alone; `weights` as for `SonicModel.load`."""
+    source = _source(weights)
+    whisper, token, bucket = (source(name).float().requires_grad_(False) for name in AUDIO_PARTS)
+    return AudioPath(
+        cast(WhisperEncoder, whisper), cast(AudioToken, token), cast(AudioBucket, bucket)
+    )
+
+
 def to_bytes(pictures: Tensor) -> ByteArray:
     """[F, 3, H, W] in 0..1 -> uint8 [F, H, W, 3], truncated as upstream writes them."""
     scaled = (pictures.float() * 255).to(torch.uint8).permute(0, 2, 3, 1)
     return scaled.contiguous().cpu().numpy()
 
 
-def _source(weights: str, config: ModelConfig) -> Callable[[str], nn.Module]:
-    """How one part is made."""
+def _source(weights: str) -> Callable[[str], nn.Module]:
+    """How one part is made. Raises `ValueError` when files are missing."""
+    config = REDUCED if weights == REDUCED_RANDOM else FULL
     if weights in (RANDOM, REDUCED_RANDOM):
         return lambda part: fill_by_rule(build(part, config), part)
     problems = missing(Path(weights)) if weights else ["engine.weights names no folder"]

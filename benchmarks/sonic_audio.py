@@ -1,0 +1,163 @@
+"""How far the diffusion engine's live audio tokens are from the offline ones.
+
+    python -m benchmarks.sonic_audio [--sound FILE] [--weights DIR] [--json FILE]
+
+Offline, whisper's encoder hears a whole 30 s piece, both ways. Live it hears a rolling context and
+a little look-ahead. Each frame's tokens (and the encoder states that they are made of) are compared
+at the same instant, for contexts and look-aheads around the live policy.
+
+Distances are relative: 0 is the same, 1 as far as the mean of all frames is, 1.41 as far as some
+other frame. Without `--sound`, 24 s of espeak-ng; without `--weights`, weights by rule: those show
+that the paths agree and what changes, but only the trained encoder knows how much it cares.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from avatar_server.sources.speech import EspeakSpeech
+from benchmarks.report import Figures, report
+from sonic_stream.engines.sonic.audio import (
+    BUCKET_WINDOW,
+    TOKEN_WINDOW,
+    AudioPath,
+    scale_buckets,
+)
+from sonic_stream.engines.sonic.live_audio import (
+    CONTEXT_S,
+    LOOK_AHEAD_SAMPLES,
+    TOKEN_SAMPLES,
+    LiveAudio,
+    LiveAudioState,
+)
+from sonic_stream.engines.sonic.mel import RATE_HZ, WINDOW
+from sonic_stream.engines.sonic.model import audio_path
+from sonic_stream.recording import read_sound
+from sonic_stream.resample import Decimator
+
+CONTEXTS_S = (1.2, 2.0, 4.0, 8.0, 16.0)
+LOOK_AHEADS_MS = (0, 40, 80, 160, 320)  # beyond the frame's end; 40 ms more from its beginning
+MS = RATE_HZ // 1000
+EVERY = 11  # tokens from one compared frame to the next: all phases of a frame come up
+TEXT = (
+    "The rain in Spain stays mainly in the plain, but the people who live there may well disagree. "
+    "Please call Stella, and ask her to bring these things with her from the store: six spoons of "
+    "fresh snow peas, five thick slabs of blue cheese, and maybe a snack for her brother Bob. "
+    "We also need a small plastic snake and a big toy frog for the kids. Why? Because we do! "
+)
+
+
+async def spoken() -> Tensor:
+    """TEXT at 16 kHz."""
+    speech = EspeakSpeech()
+    try:
+        pieces = [piece async for piece in speech.synthesize(TEXT, None)]
+    finally:
+        await speech.close()
+    return torch.from_numpy(Decimator().push(np.concatenate(pieces)))
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What frames are given: states [n, 10, 5, C], tokens [n, 32, X], buckets [n, 2]."""
+
+    states: Tensor
+    tokens: Tensor
+    buckets: Tensor
+
+    def distances(self, other: Heard) -> dict[str, float]:
+        pairs = ((self.states, other.states), (self.tokens, other.tokens))
+        state, token = (relative(mine, theirs) for mine, theirs in pairs)
+        bucket = (self.buckets - other.buckets).abs().mean()
+        return {"states": state, "tokens": token, "buckets_abs": float(bucket)}
+
+
+def relative(values: Tensor, wanted: Tensor) -> float:
+    """Root of the mean square distance of [n, ...] over that from the mean of all frames."""
+    spread = (wanted - wanted.mean(0)).square().mean()
+    return float(((values - wanted).square().mean() / spread).sqrt())
+
+
+class Listener:
+    """Frames at given ends (in tokens of 20 ms) of one recording."""
+
+    def __init__(self, path: AudioPath, samples: Tensor, ends: list[int]) -> None:
+        self._path, self._samples, self._ends = path, samples, ends
+        width = path.bucket.proj1.in_features - BUCKET_WINDOW * path.whisper.conv1.out_channels
+        self._clip = torch.randn(width, generator=torch.Generator().manual_seed(0))
+
+    def offline(self) -> Heard:
+        """A frame's bucket is the offline one, half of it from the future."""
+        states = self._path.states(self._samples)
+        ahead = BUCKET_WINDOW // 2 - LOOK_AHEAD_SAMPLES // TOKEN_SAMPLES
+        return self._heard([(states[:end], states[: end + ahead]) for end in self._ends])
+
+    def live(self, context_s: float, look_ahead_ms: int) -> Heard:
+        hearing = LiveAudio(self._path, 1, 12.5, context_s)
+        more = (look_ahead_ms * MS - LOOK_AHEAD_SAMPLES) // TOKEN_SAMPLES
+        found = []
+        for end in self._ends:
+            heard = self._samples[: (end + more) * TOKEN_SAMPLES]
+            # What is not known yet is silence; what is known beyond the window is heard with it.
+            heard = functional.pad(heard, (0, max(-more, 0) * TOKEN_SAMPLES))
+            length = round(context_s * RATE_HZ) // TOKEN_SAMPLES * TOKEN_SAMPLES + WINDOW // 2
+            rolling = functional.pad(heard, (max(length - len(heard), 0), 0))[-length:]
+            states = hearing._encode(LiveAudioState(rolling), 0.0)
+            known = states[: len(states) - max(more, 0)]
+            found.append((known, states))
+        return self._heard(found)
+
+    def _heard(self, states: list[tuple[Tensor, Tensor]]) -> Heard:
+        windows = torch.stack([own[-TOKEN_WINDOW:] for own, _ in states])
+        seconds = torch.stack([whole[-BUCKET_WINDOW:, -1:] for _, whole in states])
+        buckets = self._path.bucket(seconds, self._clip.expand(len(states), -1))
+        return Heard(windows, self._path.token(windows), scale_buckets(buckets))
+
+
+@torch.inference_mode()
+def measure(options: argparse.Namespace) -> Figures:
+    samples = (
+        torch.from_numpy(read_sound(options.sound, RATE_HZ))
+        if options.sound
+        else asyncio.run(spoken())
+    )
+    path = audio_path(options.weights or "random")
+    last = min(len(samples), 29 * RATE_HZ) // TOKEN_SAMPLES - BUCKET_WINDOW
+    listener = Listener(path, samples, list(range(2 * BUCKET_WINDOW, last, EVERY)))
+    offline = listener.offline()
+    shuffled = torch.randperm(len(offline.tokens), generator=torch.Generator().manual_seed(0))
+    other = Heard(offline.states[shuffled], offline.tokens[shuffled], offline.buckets[shuffled])
+    rows = {
+        "another frame": other,
+        **{f"context {s:g} s": listener.live(s, 80) for s in CONTEXTS_S},
+        **{f"look-ahead {ms} ms": listener.live(CONTEXT_S, ms) for ms in LOOK_AHEADS_MS},
+    }
+    out: Figures = {"seconds": len(samples) / RATE_HZ, "frames": len(offline.tokens)}
+    for name, heard in rows.items():
+        for what, value in heard.distances(offline).items():
+            out[f"{name}, {what}"] = value
+    return out
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sound", type=Path, help="speech, up to 30 s of it")
+    parser.add_argument("--weights", default="", help="a folder with the real ones")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    report("Live audio features of the sonic engine", measure(options), options.json)
+
+
+if __name__ == "__main__":
+    main()
