@@ -33,7 +33,8 @@ class SonicEngine:
     or is "random" (the same cost, no picture). Weights are read by `warm_up` or the first stream.
     `streams`: how many share them in one process.
 
-    Settings: those of `LiveSettings`, and `device`, `precision`, `acceleration` of `Placement`.
+    Settings: those of `LiveSettings`, `device`, `precision`, `acceleration` of `Placement`, and
+    `decoder` (see `SonicModel.load`).
     Raises `ValueError` for a setting that cannot be.
     """
 
@@ -46,6 +47,7 @@ class SonicEngine:
             raise ValueError(f"streams lies in 1..{MAX_STREAMS}, not {streams}")
         names = ("device", "precision", "acceleration")
         self._placement = Placement(**{k: settings.pop(k) for k in names if k in settings})
+        self._decoder: str = settings.pop("decoder", "auto")
         try:
             self._settings = LiveSettings(**settings)
         except TypeError as error:
@@ -122,7 +124,7 @@ class SonicEngine:
                 self._rung = memory.choose(free_gib, load)
                 log.info("%.1f GiB of GPU memory free: %s", free_gib, self.economy.name)
             try:
-                self._model = SonicModel.load(self._weights, placement)
+                self._model = SonicModel.load(self._weights, placement, self._decoder)
             except torch.OutOfMemoryError as error:
                 raise ValueError(
                     "the GPU's memory ran out while the weights were read: free the card, "

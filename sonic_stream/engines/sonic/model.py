@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sonic_stream.engines.sonic.accelerate import Placement, accelerated, place
+from sonic_stream.engines.sonic.accelerate import Placement, accelerated, place, place_unet
 from sonic_stream.engines.sonic.audio import AudioBucket, AudioPath, AudioToken, WhisperEncoder
 from sonic_stream.engines.sonic.config import FULL, REDUCED
 from sonic_stream.engines.sonic.encoders import decode, embed_portrait, encode_portrait
@@ -19,11 +19,18 @@ from sonic_stream.engines.sonic.guidance import Denoiser, Identity
 from sonic_stream.engines.sonic.parts import build, fill_by_rule
 from sonic_stream.engines.sonic.picture import Prepared
 from sonic_stream.engines.sonic.rife import Rife
+from sonic_stream.engines.sonic.tiny import build_tiny
 from sonic_stream.engines.sonic.unet import face_masks
-from sonic_stream.engines.sonic.weights import load_part, missing
+from sonic_stream.engines.sonic.weights import (
+    TINY_DECODER,
+    load_part,
+    load_tiny_decoder,
+    missing,
+)
 from sonic_stream.media import ByteArray
 
 RANDOM, REDUCED_RANDOM = "random", "random-reduced"
+DECODERS = ("auto", "full", "tiny")
 AUDIO_PARTS = ("whisper", "audio2token", "audio2bucket")
 
 
@@ -37,16 +44,18 @@ class SonicModel:
     rife: Rife
     audio: AudioPath
     placement: Placement
+    tiny: nn.Module | None = None  # decodes instead of the VAE
 
     @classmethod
-    def load(cls, weights: str, placement: Placement) -> SonicModel:
+    def load(cls, weights: str, placement: Placement, decoder: str = "full") -> SonicModel:
         """Weights of a folder, or values by rule (`random`, `random-reduced`): they cost the same.
 
+        `decoder`: "full", "tiny", or "auto": tiny where the folder has its file.
         Raises `ValueError` that says what is missing or wrong, and what to do.
         """
         placement = placement.resolve()
         source = _source(weights)
-        unet = place(source("unet"), placement)
+        unet = place_unet(source("unet"), placement)
         return cls(
             unet=accelerated(unet, placement),
             vae=place(source("vae"), placement),
@@ -54,6 +63,7 @@ class SonicModel:
             rife=cast(Rife, place(source("rife"), placement)),
             audio=audio_path(weights),
             placement=placement,
+            tiny=_tiny(weights, placement, decoder),
         )
 
     @torch.inference_mode()
@@ -72,10 +82,11 @@ class SonicModel:
     @torch.inference_mode()
     def pictures(self, latents: Tensor, piece: int) -> Tensor:
         """Clean latents [F, 4, h, w] -> pictures [F, 3, H, W] in 0..1."""
-        parts = [
-            (part.float() * 0.5 + 0.5).clamp(0, 1) for part in decode(self.vae, latents, piece)
-        ]
-        return torch.cat(parts).to(self.placement.dtype)
+        if self.tiny is not None:
+            parts = [self.tiny(part) for part in latents.split(piece)]
+        else:
+            parts = [part.float() * 0.5 + 0.5 for part in decode(self.vae, latents, piece)]
+        return torch.cat([part.clamp(0, 1).to(self.placement.dtype) for part in parts])
 
     @torch.inference_mode()
     def doubled(self, pictures: Tensor) -> Tensor:
@@ -95,6 +106,18 @@ def audio_path(weights: str) -> AudioPath:
     return AudioPath(
         cast(WhisperEncoder, whisper), cast(AudioToken, token), cast(AudioBucket, bucket)
     )
+
+
+def _tiny(weights: str, placement: Placement, decoder: str) -> nn.Module | None:
+    if decoder not in DECODERS:
+        raise ValueError(f"decoder is one of {', '.join(DECODERS)}, not {decoder!r}")
+    random = weights in (RANDOM, REDUCED_RANDOM)
+    there = not random and (Path(weights) / TINY_DECODER).is_file()
+    if decoder == "full" or (decoder == "auto" and not there):
+        return None
+    tiny = build_tiny()
+    made = fill_by_rule(tiny, "tiny") if random else load_tiny_decoder(tiny, Path(weights))
+    return place(made, placement)
 
 
 def to_bytes(pictures: Tensor) -> ByteArray:
