@@ -4,11 +4,16 @@
 
 Offline, whisper's encoder hears a whole 30 s piece, both ways. Live it hears a rolling context and
 a little look-ahead. Each frame's tokens (and the encoder states that they are made of) are compared
-at the same instant, for contexts and look-aheads around the live policy.
+at the same instant, for contexts and look-aheads around the live policy:
+
+- `whole`: with those of the whole recording, as offline;
+- `begun`: with those of the recording begun where the live context begins. The encoder adds the
+  place in its piece to all that it hears, so tokens change with where a recording begins; this
+  takes that away, and what is left is the future, the padding and the mel floor.
 
 Distances are relative: 0 is the same, 1 as far as the mean of all frames is, 1.41 as far as some
-other frame. Without `--sound`, 24 s of espeak-ng; without `--weights`, weights by rule: those show
-that the paths agree and what changes, but only the trained encoder knows how much it cares.
+other frame. Without `--sound`, 22 s of espeak-ng; without `--weights`, weights by rule: those show
+what changes, but only the trained encoder knows how much it cares.
 """
 
 from __future__ import annotations
@@ -46,7 +51,7 @@ from sonic_stream.resample import Decimator
 CONTEXTS_S = (1.2, 2.0, 4.0, 8.0, 16.0)
 LOOK_AHEADS_MS = (0, 40, 80, 160, 320)  # beyond the frame's end; 40 ms more from its beginning
 MS = RATE_HZ // 1000
-EVERY = 11  # tokens from one compared frame to the next: all phases of a frame come up
+EVERY = 37  # tokens from one compared frame to the next: all phases of a frame come up
 TEXT = (
     "The rain in Spain stays mainly in the plain, but the people who live there may well disagree. "
     "Please call Stella, and ask her to bring these things with her from the store: six spoons of "
@@ -94,11 +99,20 @@ class Listener:
         width = path.bucket.proj1.in_features - BUCKET_WINDOW * path.whisper.conv1.out_channels
         self._clip = torch.randn(width, generator=torch.Generator().manual_seed(0))
 
-    def offline(self) -> Heard:
-        """A frame's bucket is the offline one, half of it from the future."""
-        states = self._path.states(self._samples)
-        ahead = BUCKET_WINDOW // 2 - LOOK_AHEAD_SAMPLES // TOKEN_SAMPLES
-        return self._heard([(states[:end], states[: end + ahead]) for end in self._ends])
+    def offline(self, context_s: float | None = None) -> Heard:
+        """Of the whole recording, or of it begun so long before each frame's end."""
+        whole = self._path.states(self._samples)
+        found = []
+        for end in self._ends:
+            states, last = whole, end
+            if context_s is not None:
+                begin = max(end - round(context_s * RATE_HZ) // TOKEN_SAMPLES, 0)
+                states = self._path.states(self._samples[begin * TOKEN_SAMPLES :])
+                last = end - begin
+            # The bucket looks half a second ahead.
+            second = max(last + BUCKET_WINDOW // 2 - LOOK_AHEAD_SAMPLES // TOKEN_SAMPLES, 50)
+            found.append((states[:last], states[:second]))
+        return self._heard(found)
 
     def live(self, context_s: float, look_ahead_ms: int) -> Heard:
         hearing = LiveAudio(self._path, 1, 12.5, context_s)
@@ -131,19 +145,25 @@ def measure(options: argparse.Namespace) -> Figures:
     )
     path = audio_path(options.weights or "random")
     last = min(len(samples), 29 * RATE_HZ) // TOKEN_SAMPLES - BUCKET_WINDOW
-    listener = Listener(path, samples, list(range(2 * BUCKET_WINDOW, last, EVERY)))
-    offline = listener.offline()
-    shuffled = torch.randperm(len(offline.tokens), generator=torch.Generator().manual_seed(0))
-    other = Heard(offline.states[shuffled], offline.tokens[shuffled], offline.buckets[shuffled])
-    rows = {
-        "another frame": other,
-        **{f"context {s:g} s": listener.live(s, 80) for s in CONTEXTS_S},
-        **{f"look-ahead {ms} ms": listener.live(CONTEXT_S, ms) for ms in LOOK_AHEADS_MS},
-    }
-    out: Figures = {"seconds": len(samples) / RATE_HZ, "frames": len(offline.tokens)}
-    for name, heard in rows.items():
-        for what, value in heard.distances(offline).items():
+    listener = Listener(path, samples, list(range(4 * BUCKET_WINDOW, last, EVERY)))
+    whole = listener.offline()
+    out: Figures = {"seconds": len(samples) / RATE_HZ, "frames": len(whole.tokens)}
+
+    def row(name: str, heard: Heard, wanted: Heard) -> None:
+        for what, value in heard.distances(wanted).items():
             out[f"{name}, {what}"] = value
+
+    shuffled = torch.randperm(len(whole.tokens), generator=torch.Generator().manual_seed(0))
+    other = Heard(whole.states[shuffled], whole.tokens[shuffled], whole.buckets[shuffled])
+    row("another frame", other, whole)
+    row("offline, begun elsewhere", listener.offline(CONTEXT_S), whole)
+    for context_s in CONTEXTS_S:
+        heard = listener.live(context_s, LOOK_AHEAD_SAMPLES // MS)
+        row(f"context {context_s:g} s, whole", heard, whole)
+        row(f"context {context_s:g} s, begun", heard, listener.offline(context_s))
+    begun = listener.offline(CONTEXT_S)
+    for look_ahead_ms in LOOK_AHEADS_MS:
+        row(f"look-ahead {look_ahead_ms} ms, begun", listener.live(CONTEXT_S, look_ahead_ms), begun)
     return out
 
 
