@@ -51,7 +51,7 @@ from sonic_stream.resample import Decimator
 CONTEXTS_S = (1.2, 2.0, 4.0, 8.0, 16.0)
 LOOK_AHEADS_MS = (0, 40, 80, 160, 320)  # beyond the frame's end; 40 ms more from its beginning
 MS = RATE_HZ // 1000
-EVERY = 37  # tokens from one compared frame to the next: all phases of a frame come up
+EVERY = 61  # tokens from one compared frame to the next: all phases of a frame come up
 TEXT = (
     "The rain in Spain stays mainly in the plain, but the people who live there may well disagree. "
     "Please call Stella, and ask her to bring these things with her from the store: six spoons of "
