@@ -26,6 +26,7 @@ from sonic_stream.media import AudioChunk, EngineSpec, FrameChunk, IdentityLaten
 log = logging.getLogger(__name__)
 
 MAX_STREAMS = 16
+FULL_CARD = "the GPU's memory is full: free the card, or use engine.name = 'lite'"
 
 
 class SonicEngine:
@@ -120,25 +121,28 @@ class SonicEngine:
             placement = self._placement.resolve()
             if placement.device.startswith("cuda"):
                 free_gib = torch.cuda.mem_get_info(placement.device)[0] / memory.GIB
-                load = memory.Load(self._spec.size_px, self._settings.window, self.streams)
+                size, window = self._spec.size_px, self._settings.window
+                wide = placement.precision == "fp32"
+                load = memory.Load(size, window, self.streams, wide)
                 self._rung = memory.choose(free_gib, load)
                 log.info("%.1f GiB of GPU memory free: %s", free_gib, self.economy.name)
             try:
                 self._model = SonicModel.load(self._weights, placement, self._decoder)
             except torch.OutOfMemoryError as error:
-                raise ValueError(
-                    "the GPU's memory ran out while the weights were read: free the card, "
-                    "or use engine.name = 'lite'"
-                ) from error
+                raise ValueError(FULL_CARD) from error
         return self._model
 
     def identity_of(self, latents: IdentityLatents) -> Identity:
-        """What the networks see of a portrait; kept, for every stream of it."""
+        """What the networks see of a portrait; kept, for every stream of it. Raises
+        `ValueError`."""
         if latents.size_px != self._spec.size_px:
             raise ValueError(f"this identity is {latents.size_px} px, not {self._spec.size_px}")
         if latents.fingerprint not in self._identities:
             arrays = {k: np.asarray(v, np.float32) for k, v in latents.tensors.items()}
-            self._identities[latents.fingerprint] = self.model.identity(Prepared(**arrays))
+            try:
+                self._identities[latents.fingerprint] = self.model.identity(Prepared(**arrays))
+            except torch.OutOfMemoryError as error:
+                raise ValueError(FULL_CARD) from error
         return self._identities[latents.fingerprint]
 
     def economise(self) -> None:

@@ -33,11 +33,13 @@ LADDER = (
 
 @dataclass(frozen=True)
 class Load:
-    """What a process has to hold: pictures, latent frames in a window, streams."""
+    """What a process has to hold: pictures, latent frames in a window, streams; `wide` in full
+    precision."""
 
     size_px: int
     window: int
     streams: int = 1
+    wide: bool = False
 
 
 def needed_gib(load: Load, economy: Economy) -> float:
@@ -46,7 +48,8 @@ def needed_gib(load: Load, economy: Economy) -> float:
     frames = load.window * (3 if economy.together else 1) * (load.streams if economy.abreast else 1)
     denoising = frames * UNET_FRAME_GIB * area
     decoding = economy.decode_frames * DECODE_FRAME_GIB * area
-    return WEIGHTS_GIB + RESERVE_GIB + max(denoising, decoding)
+    held = WEIGHTS_GIB + max(denoising, decoding)
+    return RESERVE_GIB + (2 * held if load.wide else held)
 
 
 def choose(free_gib: float, load: Load) -> int:

@@ -269,6 +269,34 @@ def test_running_out_of_memory_steps_down_and_the_stream_goes_on(
             stream.push(chunk)
 
 
+def test_a_card_that_is_full_from_the_start_is_told(model: SonicModel) -> None:
+    def full(*_: object, **__: object) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    engine = SonicEngine(size_px=64, weights="random-reduced", device="cpu")
+    engine._model = replace(model, clip=full)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"memory is full.*lite"):
+        engine.warm_up()
+
+
+@pytest.mark.parametrize(
+    ("card_gib", "size_px", "streams", "name"),
+    [
+        (8, 256, 2, "full"),
+        (8, 512, 1, "one guidance branch at a time"),
+        (12, 512, 2, "full"),
+        (16, 512, 4, "full"),
+        (24, 768, 2, "full"),
+    ],
+)
+def test_what_docs_say_fits_a_card(card_gib: int, size_px: int, streams: int, name: str) -> None:
+    free_gib = 0.96 * card_gib - 0.3  # a display, a driver
+    rung = memory.choose(free_gib, memory.Load(size_px, 9, streams))
+    assert memory.LADDER[rung].name == name
+    with pytest.raises(ValueError, match="needs about"):
+        memory.choose(free_gib / 2, memory.Load(size_px, 9, streams, wide=True))
+
+
 def test_the_ladder_needs_less_on_each_rung() -> None:
     load = memory.Load(512, window=9, streams=4)
     needs = [memory.needed_gib(load, economy) for economy in memory.LADDER]
