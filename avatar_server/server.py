@@ -26,7 +26,8 @@ from avatar_server.sinks.outlets import Outlets
 from avatar_server.sources.beeps import BeepSource
 from avatar_server.sources.speech import EspeakSpeech
 from avatar_server.tokens import token_files
-from avatar_server.worker.pool import EngineRequest, StreamRequest, WorkerPool, WorkerStream
+from avatar_server.worker.child import EngineRequest
+from avatar_server.worker.pool import StreamRequest, WorkerPool, WorkerStream
 
 log = logging.getLogger(__name__)
 
