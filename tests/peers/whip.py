@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import av
 import uvicorn
 from aiortc import (
     MediaStreamTrack,
@@ -47,12 +48,21 @@ class ArrivingPictures:
 
     def __init__(self, receiver: RTCRtpReceiver) -> None:
         self._buffer = getattr(receiver, RECEIVE_BUFFER)
-        self.arrivals_s: dict[int, float] = {}
+        self._arrivals_s: dict[int, float] = {}
+        self._origin: int | None = None
         setattr(receiver, RECEIVE_BUFFER, self)
 
     def add(self, packet: Any) -> Any:
-        self.arrivals_s[packet.timestamp] = asyncio.get_running_loop().time()
-        return self._buffer.add(packet)
+        self._arrivals_s[packet.timestamp] = asyncio.get_running_loop().time()
+        wish, picture = self._buffer.add(packet)
+        if picture is not None and self._origin is None:
+            self._origin = picture.timestamp
+        return wish, picture
+
+    def arrival_s(self, frame: av.VideoFrame) -> float:
+        """aiortc counts from the first picture that it gives out."""
+        assert self._origin is not None
+        return self._arrivals_s.pop((frame.pts + self._origin) % (1 << 32))
 
 
 async def watch(track: MediaStreamTrack, reception: Reception, pictures: ArrivingPictures) -> None:
@@ -60,8 +70,7 @@ async def watch(track: MediaStreamTrack, reception: Reception, pictures: Arrivin
     with contextlib.suppress(MediaStreamError):
         while True:
             frame = await track.recv()
-            time_s = pictures.arrivals_s.pop(frame.pts)
-            reception.picture(frame.to_ndarray(format="rgb24"), time_s)
+            reception.picture(frame.to_ndarray(format="rgb24"), pictures.arrival_s(frame))
 
 
 async def drain(track: MediaStreamTrack) -> None:
