@@ -97,6 +97,9 @@ SinkKind = Literal["recording", "whip", "rtmp", "srt", "camera", "speaker"]
 class SinksSection(Section):
     # What a studio may open.
     enabled: list[SinkKind] = ["recording", "whip", "rtmp", "srt", "camera", "speaker"]
+    # Recordings can be listed and fetched over HTTP where nobody but this machine reaches the
+    # server; with this, by everybody who does.
+    share_recordings: bool = False
     # Where it may send to: "host", "host:port", "*.example.org". Empty: anywhere as long as
     # nobody but this machine reaches the server, nowhere otherwise.
     allowed_hosts: list[str] = []
