@@ -33,6 +33,8 @@ def load_speech(name: str, settings: Mapping[str, object]) -> TextToSpeech:
         raise ConfigError(f"speech.engine: {path} cannot be loaded: {error}") from error
     try:
         engine: TextToSpeech = factory(**settings)
+    except ConfigError:
+        raise
     except (TypeError, ValueError) as error:
         raise ConfigError(f"speech.settings of {name}: {error}") from error
     return engine
