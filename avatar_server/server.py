@@ -97,7 +97,9 @@ class Server:
         if self.config.engine.name == AUTO:
             await self._choose()
         self._default = await self.portraits.prepare_default()
-        await asyncio.gather(self.pool.start(), self.portraits.prepare_rest())
+        await asyncio.gather(
+            self.pool.start(), self.portraits.prepare_rest(), self.speech.warm_up()
+        )
         for section in self.config.sessions:
             plan = self._permanent(section)
             await self.sessions.create(plan)

@@ -69,6 +69,10 @@ class TextToSpeech(Protocol):
         at any time."""
         ...
 
+    async def warm_up(self) -> None:
+        """Do now what would delay the first word. Never raises: a failure shows when it speaks."""
+        ...
+
     async def close(self) -> None: ...
 
 

@@ -59,6 +59,12 @@ class EdgeSpeech:
             raise SourceError(f"edge-tts did not answer: {error}", "no_voice") from error
         yield Piece(decoder.flush())
 
+    async def warm_up(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
 
 class _Mp3:
     """MP3 in pieces to mono float32 at 48 kHz."""

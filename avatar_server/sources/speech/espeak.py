@@ -7,7 +7,7 @@ import json
 import struct
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 
@@ -70,6 +70,12 @@ class EspeakSpeech:
         async with self._turn, aclosing(self._utter(sentence, manner)) as pieces:
             async for piece in pieces:
                 yield piece
+
+    async def warm_up(self) -> None:
+        if self.voices():
+            with suppress(TimeoutError, OSError, asyncio.IncompleteReadError):
+                async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                    await self._running()
 
     async def close(self) -> None:
         process, self._process = self._process, None

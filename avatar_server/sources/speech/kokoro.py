@@ -61,6 +61,9 @@ class KokoroSpeech:
                 yield Piece(samples, _words(sentence, result.tokens or [], made))
                 made += len(samples)
 
+    async def warm_up(self) -> None:
+        pass
+
     async def close(self) -> None:
         self._made.clear()
 

@@ -74,6 +74,9 @@ class OpenAISpeech:
         if not made:
             raise SourceError("the voice answered without sound", "no_voice")
 
+    async def warm_up(self) -> None:
+        pass
+
     async def close(self) -> None:
         await self._client.aclose()
 

@@ -14,6 +14,8 @@ from avatar_server.sources.resample import ToSession
 from avatar_server.sources.speech.base import Manner, Piece, Voice
 from avatar_server.sources.speech.choice import checked
 
+VOLUME = 0.6  # piper brings every sentence's peak to it
+
 
 class PiperSpeech:
     """`models`: files of voices, `en_US-….onnx`, each beside its `.onnx.json`. The first is used
@@ -47,12 +49,15 @@ class PiperSpeech:
         async with self._turn:
             if voice not in self._loaded:
                 self._loaded[voice] = await asyncio.to_thread(self._load, self._paths[voice])
-            config = self._config(length_scale=1 / manner.rate)
+            config = self._config(length_scale=1 / manner.rate, volume=VOLUME)
             chunks = iter(self._loaded[voice].synthesize(sentence, config))
             while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
                 samples = np.frombuffer(chunk.audio_int16_bytes, "<i2").astype(np.float32) / 32768
                 resampler = ToSession(chunk.sample_rate)
                 yield Piece(np.concatenate([resampler.push(samples), resampler.flush()]))
+
+    async def warm_up(self) -> None:
+        pass
 
     async def close(self) -> None:
         self._loaded.clear()

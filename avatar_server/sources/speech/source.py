@@ -6,6 +6,8 @@ from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from avatar_server.captions import Cue, CueWord
 from avatar_server.sources.base import RATE_HZ, MadeAhead, Played
 from avatar_server.sources.speech.base import (
@@ -124,6 +126,6 @@ class SpeechSource(MadeAhead):
             async for piece in pieces:
                 for word in piece.words:
                     sentence.words.setdefault(word.until, word)
-                self._queue.put(piece.samples)
+                self._queue.put(np.clip(piece.samples, -1.0, 1.0))
                 self._made += len(piece.samples)
                 await self._queue.room()

@@ -325,7 +325,7 @@ async def test_piper_speaks_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_pat
             assert config.length_scale == 0.5
             yield types.SimpleNamespace(audio_int16_bytes=tone(0.5, 22_050), sample_rate=22_050)
 
-    def configured(length_scale: float) -> Any:
+    def configured(length_scale: float, volume: float) -> Any:
         return types.SimpleNamespace(length_scale=length_scale)
 
     module = stand_in("piper", PiperVoice=PiperVoice, SynthesisConfig=configured)
