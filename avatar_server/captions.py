@@ -25,17 +25,19 @@ class CueWord:
 @dataclass(frozen=True, slots=True)
 class Cue:
     """One sentence. `start_pts` is its identity: a later cue with the same start replaces it
-    (its end was an estimate until then, or it was interrupted)."""
+    (its end was an estimate until then, or it was interrupted). The last of them, told when it
+    has been heard, is `final`."""
 
     text: str
     start_pts: int
     end_pts: int
     words: tuple[CueWord, ...] = ()
+    final: bool = False
 
 
 class Captions:
-    """The cues of a session. `listeners` learn of each as its first word is heard, and again
-    when its times became exact."""
+    """The cues of a session. `listeners` learn of each as its first word is heard, again when its
+    times became exact, and when it is over."""
 
     def __init__(self, history: int = HISTORY) -> None:
         self.listeners: set[Callable[[Cue], None]] = set()
@@ -68,6 +70,7 @@ def message_of(cue: Cue) -> dict[str, object]:
         "text": cue.text,
         "start_ms": ms_of(cue.start_pts),
         "end_ms": ms_of(cue.end_pts),
+        "final": cue.final,
         "words": [
             {"text": word.text, "start_ms": ms_of(word.start_pts), "end_ms": ms_of(word.end_pts)}
             for word in cue.words

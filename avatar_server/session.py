@@ -99,6 +99,7 @@ class Session:
             request_keyframe=worker.request_keyframe,
             refresh=self.sinks.refresh,
             tell=self.notify,
+            captions=self.captions,
         )
         self.listeners: set[Callable[[str], None]] = set()
         self._present: dict[str, asyncio.Event] = {}

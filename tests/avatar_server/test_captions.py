@@ -42,5 +42,6 @@ def test_the_message_is_in_milliseconds() -> None:
         "text": "One two",
         "start_ms": 1000,
         "end_ms": 2000,
+        "final": False,
         "words": [{"text": "One", "start_ms": 1000, "end_ms": 1500}],
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -54,7 +54,8 @@ class _Sentence:
 
 class SpeechSource(MadeAhead):
     """Begins to speak as soon as the first piece is there; a failure ends it early. `on_cue`
-    gets each sentence as its first word is heard, and again when its times became exact."""
+    gets each sentence as its first word is heard, again when its times became exact,
+    and when it is over."""
 
     kind = "tts"
 
@@ -79,11 +80,12 @@ class SpeechSource(MadeAhead):
             if sentence.start >= position:
                 return
             start_pts = sentence.told.start_pts if sentence.told else shift + sentence.start
-            cue = sentence.cue(self._manner.rate, start_pts)
+            over = sentence.end is not None and position >= sentence.end
+            cue = replace(sentence.cue(self._manner.rate, start_pts), final=over)
             if cue != sentence.told:
                 sentence.told = cue
                 self._on_cue(cue)
-            if sentence.end is not None and position >= sentence.end:
+            if over:
                 self._unheard.remove(sentence)
 
     def interrupt(self, position: int, pts: int) -> Played:
@@ -105,12 +107,12 @@ class SpeechSource(MadeAhead):
 
     def _cut_short(self, sentence: _Sentence, until: int, words: int, pts: int) -> None:
         cue = sentence.told
-        if cue is None or pts >= cue.end_pts:
+        if cue is None:
             return
         heard = [
             CueWord(word.text, word.start_pts, min(word.end_pts, pts)) for word in cue.words[:words]
         ]
-        self._on_cue(Cue(sentence.text[:until], cue.start_pts, pts, tuple(heard)))
+        self._on_cue(Cue(sentence.text[:until], cue.start_pts, pts, tuple(heard), final=True))
 
     async def _make(self) -> None:
         while self._to_make:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -117,10 +118,12 @@ async def test_captions_come_as_they_are_heard_with_measured_words() -> None:
         ("One", 100_000, 112_000),
         ("two.", 112_000, 124_000),
     ]
-    source.heard(24_000, 124_000)
+    source.heard(12_000, 112_000)
     assert len(cues) == 1, "nothing new, nothing told"
+    source.heard(24_000, 124_000)
+    assert cues[1:] == [replace(cue, final=True)], "it is over"
     source.heard(24_960, 130_000)
-    assert cues[1].start_pts == 129_040, "the second was late by 5040 samples"
+    assert cues[2].start_pts == 129_040, "the second was late by 5040 samples"
 
 
 async def test_a_caption_is_estimated_until_its_end_is_known() -> None:
@@ -153,6 +156,7 @@ async def test_an_interruption_tells_the_last_word_and_what_remains() -> None:
     assert played.remaining_text == "Five."
     assert cues[-1].text == "Three four."
     assert cues[-1].end_pts == 50_000
+    assert cues[-1].final
     assert [word.text for word in cues[-1].words] == ["Three", "four."]
 
 
@@ -203,6 +207,7 @@ async def test_espeak_tells_when_its_words_begin(espeak: EspeakSpeech) -> None:
     source, cues = speaking("One, two, three. Four!", espeak)
     sound = await heard(source)
     source.heard(len(sound), len(sound))
+    cues = [cue for cue in cues if cue.final]
     words = [word for cue in cues for word in cue.words]
     assert [word.text for word in words] == ["One,", "two,", "three.", "Four!"]
     for word in words:
