@@ -78,6 +78,19 @@ class OscSection(Section):
     session: str = ""  # empty: the newest
 
 
+class SpeechSection(Section):
+    # espeak, openai, edge, piper, kokoro or "package.module:Class".
+    engine: str = "espeak"
+    # The engine's own settings.
+    settings: dict[str, bool | int | float | str | list[str]] = {}
+
+
+class LocalSection(Section):
+    # Whether clients may turn on a microphone of the server's own machine, and which.
+    microphone: bool = False
+    device: str = ""
+
+
 def default_cache_dir() -> str:
     return str(Path.home() / ".cache" / "avatar-server")
 
@@ -110,6 +123,8 @@ class Config(Section):
     engine: EngineSection = EngineSection()
     media: MediaSection = MediaSection()
     limits: LimitsSection = LimitsSection()
+    speech: SpeechSection = SpeechSection()
+    local: LocalSection = LocalSection()
     paths: PathsSection = Field(default_factory=PathsSection)
     osc: OscSection = OscSection()
     sinks: SinksSection = SinksSection()

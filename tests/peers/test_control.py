@@ -90,14 +90,8 @@ async def test_settings_are_kept_and_told(testcard_server: RealServer) -> None:
             settings = (await client.expect("state"))["settings"]
             if settings["lip_sync_offset_ms"] == -120:
                 break
-        assert settings == {
-            "lip_sync_offset_ms": -120,
-            "motion_scale": 0,
-            "dynamic_scale": 1.0,
-            "smoothing": 0.5,
-            "expression": "happy",
-            "background": "keep",
-        }
+        assert settings["motion_scale"] == 0
+        assert settings["dynamic_scale"] == 1.0, "what was not set stays"
 
 
 async def test_portraits_change_without_a_new_offer(testcard_server: RealServer) -> None:
