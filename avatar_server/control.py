@@ -22,11 +22,7 @@ async def carry_out(server: Server, session: Session, command: protocol.Command)
         case protocol.Stop():
             await session.stop()
         case protocol.Set():
-            background = session.background
-            if command.background is not None:
-                portrait = server.portraits.get(session.portrait)
-                background = server.backgrounds.resolved(command.background, portrait)
-            session.configure(command.applied_to(session.settings), background)
+            _configure(server, session, command)
         case protocol.SelectPortrait():
             portrait = server.portraits.get(command.id)
             if session.settings.background != "keep" and not portrait.matte:
@@ -39,6 +35,14 @@ async def carry_out(server: Server, session: Session, command: protocol.Command)
         case _:
             await session.sinks.open(command.id, lambda: server.outlets.open(command, session.feed))
     session.tell_state()
+
+
+def _configure(server: Server, session: Session, command: protocol.Set) -> None:
+    background = session.background
+    if command.background is not None:
+        portrait = server.portraits.get(session.portrait)
+        background = server.backgrounds.resolved(command.background, portrait)
+    session.configure(command.applied_to(session.settings), background)
 
 
 def _keep_background(session: Session, name: str) -> None:

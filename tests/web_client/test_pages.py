@@ -93,7 +93,9 @@ def test_the_obs_address_is_read_leniently() -> None:
     assert plain | {"session": "abc", "alpha": True, "query": "kind=obs&alpha=true"} == plain
     assert plain | {"background": "transparent", "crop": [0, 0, 1, 1], "size": 0} == plain
     assert plain | {"latencyMs": None, "mute": False, "captions": False} == plain
-    keyed = options("?chroma=00ff00&crop=25,0,50,60&latency=120&mute&captions=1&profile=My%20OBS&offset=120")
+    keyed = options(
+        "?chroma=00ff00&crop=25,0,50,60&latency=120&mute&captions=1&profile=My%20OBS&offset=120"
+    )
     assert isinstance(keyed, dict)
     assert keyed | {"background": "#00ff00", "hard": True, "latencyMs": 120} == keyed
     assert keyed | {"crop": [0.25, 0, 0.5, 0.6], "mute": True, "captions": True} == keyed
