@@ -121,6 +121,19 @@ def compare(shown: np.ndarray, truth: Truth) -> Figures:
     }
 
 
+def grounds(size: int) -> list[np.ndarray]:
+    """A checkerboard, white, and something dark with a light."""
+    y, x = np.mgrid[:size, :size]
+    board = 205 - 45 * ((x // 24 + y // 24) % 2)[..., None] * np.ones(3)
+    light = np.exp(-(((x / size - 0.8) / 0.5) ** 2) - ((y / size - 0.2) / 0.5) ** 2)[..., None]
+    return [board, np.full((size, size, 3), 255.0), np.array([24, 26, 60]) + light * [190, 60, 90]]
+
+
+def laid_over(shown: np.ndarray, ground: np.ndarray) -> np.ndarray:
+    alpha = shown[..., 3:] / 255
+    return np.round(shown[..., :3] * alpha + ground * (1 - alpha)).clip(0, 255).astype(np.uint8)
+
+
 def browser_cpu_s() -> float:
     """CPU seconds so far of this process's Chromium, all of its processes."""
     parents: dict[int, int] = {}
@@ -166,7 +179,8 @@ async def run(options: argparse.Namespace) -> Figures:
             shown = await seen(page)
             figures |= {"obs_drawn_with": drawn} | compare(shown, truth)
             if options.picture:
-                Image.fromarray(shown).save(options.picture)
+                sheet = np.hstack([laid_over(shown, ground) for ground in grounds(options.size)])
+                Image.fromarray(sheet).save(options.picture, quality=84, method=6)
         async with obs_page(server, options.size) as (page, _):
             figures |= await moving(page, options.seconds)
     return figures
@@ -177,7 +191,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--avatar", default="nia")
-    parser.add_argument("--picture", type=Path, help="where the transparent screenshot goes")
+    parser.add_argument("--picture", type=Path, help="the page over three backgrounds, as WebP")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     figures = asyncio.run(run(options))
