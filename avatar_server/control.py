@@ -46,11 +46,7 @@ async def _picture(server: Server, session: Session, command: protocol.OtherComm
     """What is shown, and where it goes."""
     match command:
         case protocol.Set():
-            background = session.background
-            if command.background is not None:
-                portrait = server.portraits.get(session.portrait)
-                background = server.backgrounds.resolved(command.background, portrait)
-            session.configure(command.applied_to(session.settings), background)
+            _configure(server, session, command)
         case protocol.SelectPortrait():
             portrait = server.portraits.get(command.id)
             if session.settings.background != "keep" and not portrait.matte:
@@ -62,6 +58,14 @@ async def _picture(server: Server, session: Session, command: protocol.OtherComm
             await session.close_sink(command.id)
         case _:
             await session.sinks.open(command.id, lambda: server.outlets.open(command, session.feed))
+
+
+def _configure(server: Server, session: Session, command: protocol.Set) -> None:
+    background = session.background
+    if command.background is not None:
+        portrait = server.portraits.get(session.portrait)
+        background = server.backgrounds.resolved(command.background, portrait)
+    session.configure(command.applied_to(session.settings), background)
 
 
 def _keep_background(session: Session, name: str) -> None:

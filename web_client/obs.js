@@ -1,34 +1,45 @@
-// Nothing but the avatar: watches one session over WHEP and comes back for ever.
+// Nothing but the avatar: watches one session over WHEP and comes back for ever. What the address
+// may ask for is in lib/obs_options.js and docs/obs.md.
 
+import { drawCutout } from "/static/lib/cutout.js";
+import { obsOptions, placed } from "/static/lib/obs_options.js";
 import { AvatarConnection } from "/static/lib/rtc.js";
-import { pauseMs } from "/static/lib/signalling.js";
+import { Signalling, pauseMs } from "/static/lib/signalling.js";
 
 const video = /** @type {HTMLVideoElement} */ (document.querySelector("#avatar"));
-const parameters = new URLSearchParams(location.search);
-const wanted = parameters.get("session");
+const canvas = /** @type {HTMLCanvasElement} */ (document.querySelector("#cutout"));
+const stage = /** @type {HTMLElement} */ (document.querySelector("#stage"));
+const caption = /** @type {HTMLElement} */ (document.querySelector("#caption"));
+const options = obsOptions(location.search);
 const STALL_MS = 4000;
+const LEAST_CAPTION_MS = 1000;
 
 /** @param {"connecting" | "live"} state */
 function show(state) {
   document.body.dataset.state = state;
 }
 
-/** The session of the address, or the newest one on the server. */
-async function session() {
-  if (wanted) return wanted;
-  const listing = await (await fetch("/api/sessions")).json();
-  if (!listing.length) throw new Error("no session yet");
-  return listing[listing.length - 1].id;
+function place() {
+  const { side, left, top } = placed(options, innerWidth, innerHeight);
+  const [x, y, width, height] = options.crop.map((share) => 100 * share);
+  Object.assign(stage.style, {
+    width: `${side}px`,
+    height: `${side}px`,
+    left: `${left}px`,
+    top: `${top}px`,
+    clipPath: `inset(${y}% ${100 - x - width}% ${100 - y - height}% ${x}%)`,
+  });
 }
 
-/** This viewer's own lip-sync offset: `?offset=120`, or the one a `?profile=` has for OBS. */
-function offset() {
-  const query = new URLSearchParams({ kind: "obs" });
-  const offset = parameters.get("offset");
-  const profile = parameters.get("profile");
-  if (offset) query.set("offset_ms", offset);
-  if (profile) query.set("profile", profile);
-  return query;
+let watched = options.session;
+
+/** The session of the address, or the newest one on the server. */
+async function session() {
+  if (options.session) return options.session;
+  const listing = await (await fetch("/api/sessions")).json();
+  if (!listing.length) throw new Error("no session yet");
+  watched = listing[listing.length - 1].id;
+  return watched;
 }
 
 /** Sound needs no gesture in OBS; where it does, a silent picture is better than none. */
@@ -41,17 +52,26 @@ async function play() {
   }
 }
 
+/** @param {RTCPeerConnection} peer */
+function holdBack(peer) {
+  for (const receiver of peer.getReceivers()) {
+    if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = options.latencyMs;
+  }
+}
+
 /** Resolves when the connection is lost or the picture stands still. */
 async function watch() {
   const connection = new AvatarConnection(video, [], false);
   try {
-    const answer = await fetch(`/api/sessions/${encodeURIComponent(await session())}/whep?${offset()}`, {
+    const path = `/api/sessions/${encodeURIComponent(await session())}/whep?${options.query}`;
+    const answer = await fetch(path, {
       method: "POST",
       headers: { "Content-Type": "application/sdp" },
       body: await connection.offer(),
     });
     if (!answer.ok) throw new Error(`refused: ${answer.status}`);
     await connection.accept(await answer.text());
+    if (options.latencyMs !== null) holdBack(connection.peer);
     await play();
     let frames = -1;
     for (;;) {
@@ -69,6 +89,29 @@ async function watch() {
   }
 }
 
+let hideTimer = 0;
+
+/** @param {import("/static/lib/signalling.js").Message} message */
+function receive(message) {
+  if (message.type !== "caption" || typeof message.text !== "string") return;
+  clearTimeout(hideTimer);
+  caption.textContent = message.text;
+  caption.hidden = !message.text;
+  const lastsMs = Number(message.end_ms) - Number(message.start_ms) || 0;
+  hideTimer = setTimeout(() => {
+    caption.hidden = true;
+  }, Math.max(lastsMs, LEAST_CAPTION_MS));
+}
+
+document.body.dataset.alpha = String(options.alpha);
+document.body.style.background = options.background;
+video.muted = options.mute;
+place();
+addEventListener("resize", place);
+if (options.alpha) drawCutout(video, canvas, options.hard);
+if (options.captions) {
+  new Signalling(() => ({ type: "hello", role: "viewer", session: watched }), receive, () => {});
+}
 let attempt = 0;
 for (;;) {
   await watch().catch(() => undefined);

@@ -1,5 +1,6 @@
 // The studio page: wires the elements to the session.
 
+import { BackgroundCard } from "/static/lib/background.js";
 import { CaptionLine } from "/static/lib/captions.js";
 import { WORDS, preferredLanguage, translate } from "/static/lib/i18n.js";
 import { AvatarConnection } from "/static/lib/rtc.js";
@@ -18,6 +19,7 @@ const sayText = /** @type {HTMLInputElement} */ (byId("say-text"));
 const voice = /** @type {HTMLSelectElement} */ (byId("voice"));
 const message = byId("message");
 const caption = new CaptionLine(byId("caption"));
+const backgroundCard = new BackgroundCard(byId("background"), (value) => set("background", value));
 const FATAL = { server_full: "serverFull", no_session: "ended", bad_token: "ended",
   worker_failed: "workerFailed", draining: "network" };
 
@@ -106,7 +108,11 @@ function setState(next) {
 function showState(data) {
   document.body.dataset.source = data.source;
   document.body.dataset.speaking = String(data.speaking);
+  const changed = data.settings.background !== welcome.settings.background
+    || data.portrait !== welcome.portrait;
   welcome.portrait = data.portrait;
+  welcome.settings.background = data.settings.background;
+  if (changed) showBackground();
   for (const button of byId("portraits").querySelectorAll("button")) {
     button.setAttribute("aria-pressed", String(button.dataset.portrait === data.portrait));
   }
@@ -211,6 +217,28 @@ async function addPortrait(file) {
   signalling.send({ type: "portrait", id: body.id });
 }
 
+/** @param {File} file */
+async function addBackground(file) {
+  say(words.sending);
+  const { ok, body } = await upload("/api/backgrounds", file);
+  if (!ok) return;
+  hideMessage();
+  backgroundCard.choose(`image:${body.id}`);
+}
+
+/** @param {string} name @param {number | string} value */
+function set(name, value) {
+  welcome.settings[name] = value;
+  signalling.send({ type: "set", [name]: value });
+}
+
+function showBackground() {
+  /** @param {{ id: string }} portrait */
+  const isShown = (portrait) => portrait.id === welcome.portrait;
+  const allowed = Boolean(welcome.portraits.find(isShown)?.matte);
+  backgroundCard.show(welcome.settings.background, allowed, words);
+}
+
 function render() {
   document.documentElement.lang = language;
   document.title = words.title;
@@ -226,11 +254,7 @@ function render() {
   showPortraits(byId("portraits"), welcome.portraits, welcome.portrait, (id) =>
     signalling.send({ type: "portrait", id }),
   );
-  /** @param {string} name @param {number | string} value */
-  const set = (name, value) => {
-    welcome.settings[name] = value;
-    signalling.send({ type: "set", [name]: value });
-  };
+  showBackground();
   showSliders(byId("sliders"), welcome.settings, words, set);
   showExpressions(byId("expressions"), welcome.settings.expression, words, (expression) =>
     set("expression", expression),
@@ -261,14 +285,18 @@ byId("theme").onclick = () => {
   root.dataset.theme = now === "dark" ? "light" : "dark";
   localStorage.setItem("theme", root.dataset.theme);
 };
-byId("copy-obs").onclick = async () => {
-  const address = `${location.origin}/obs?session=${encodeURIComponent(welcome.session)}`;
-  await navigator.clipboard?.writeText(address).catch(() => undefined);
-  say(`${words.copied}: ${address}`);
-};
+for (const [id, query] of [["copy-obs", ""], ["copy-obs-plain", "&alpha=0"]]) {
+  byId(id).onclick = async () => {
+    const session = encodeURIComponent(welcome.session);
+    const address = `${location.origin}/obs?session=${session}${query}`;
+    await navigator.clipboard?.writeText(address).catch(() => undefined);
+    say(`${words.copied}: ${address}`);
+  };
+}
 for (const [id, take] of /** @type {[string, (file: File) => Promise<void>][]} */ ([
   ["file-input", playFile],
   ["portrait-upload", addPortrait],
+  ["background-upload", addBackground],
 ])) {
   const input = /** @type {HTMLInputElement} */ (byId(id));
   const zone = /** @type {HTMLElement} */ (input.parentElement);

@@ -31,11 +31,17 @@ def executable() -> str | None:
 
 @asynccontextmanager
 async def browser_page(
-    url: str, *, microphone: Path | None = None, refuse: bool = False, gesture: bool = True
+    url: str,
+    *,
+    microphone: Path | None = None,
+    refuse: bool = False,
+    gesture: bool = True,
+    size: tuple[int, int] = (1280, 900),
+    more_flags: tuple[str, ...] = (),
 ) -> AsyncIterator[Page]:
     """A page at `url` with the instrument in it. `refuse`: the microphone is not allowed;
     `gesture`: media may play without one (as in OBS)."""
-    flags = list(FLAGS)
+    flags = [*FLAGS, *more_flags]
     if microphone is not None:
         flags.append(f"--use-file-for-fake-audio-capture={microphone}")
     if not refuse:
@@ -46,7 +52,7 @@ async def browser_page(
         browser = await playwright.chromium.launch(executable_path=executable(), args=flags)
         try:
             context = await browser.new_context(
-                viewport={"width": 1280, "height": 900}, bypass_csp=True, permissions=[]
+                viewport={"width": size[0], "height": size[1]}, bypass_csp=True, permissions=[]
             )
             page = await context.new_page()
             await page.add_init_script(path=INSTRUMENT)

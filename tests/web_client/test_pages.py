@@ -90,3 +90,48 @@ def test_the_types_hold() -> None:
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_the_obs_address_is_read_leniently() -> None:
+    def options(search: str) -> object:
+        return evaluate(f"at('obs_options.js').then((m) => m.obsOptions({json.dumps(search)}))")
+
+    plain = options("?session=abc")
+    assert isinstance(plain, dict)
+    assert plain | {"session": "abc", "alpha": True, "query": "kind=obs&alpha=true"} == plain
+    assert plain | {"background": "transparent", "crop": [0, 0, 1, 1], "size": 0} == plain
+    assert plain | {"latencyMs": None, "mute": False, "captions": False} == plain
+    keyed = options(
+        "?chroma=00ff00&crop=25,0,50,60&latency=120&mute&captions=1&profile=My%20OBS&offset=120"
+    )
+    assert isinstance(keyed, dict)
+    assert keyed | {"background": "#00ff00", "hard": True, "latencyMs": 120} == keyed
+    assert keyed | {"crop": [0.25, 0, 0.5, 0.6], "mute": True, "captions": True} == keyed
+    assert keyed["query"] == "kind=obs&alpha=true&offset_ms=120&profile=My+OBS"
+    strange = options("?alpha=0&chroma=red&crop=90,0,50,50&size=-4&latency=soon&captions=0")
+    assert isinstance(strange, dict)
+    assert strange | {"alpha": False, "hard": False, "background": "transparent"} == strange
+    assert strange | {"crop": [0, 0, 1, 1], "size": 0, "latencyMs": None} == strange
+
+
+def test_a_crop_fills_the_window_and_stands_in_its_middle() -> None:
+    where = evaluate(
+        "at('obs_options.js').then((m) => m.placed(m.obsOptions('?crop=25,0,50,50'), 400, 300))"
+    )
+    assert where == {"side": 600, "left": -100, "top": 0}
+
+
+def test_the_fallbacks_alpha_is_the_readers() -> None:
+    import numpy as np
+
+    from avatar_server.worker.stacking import unstacked
+
+    levels = np.arange(256, dtype=np.uint8)
+    stack = np.zeros((32, 256, 3), np.uint8)
+    stack[16:] = levels[:, None]
+    ours = unstacked(stack)[8, :, 3].astype(int)
+    theirs = evaluate(
+        "at('cutout.js').then((m) => Array.from({ length: 256 }, (_, i) => m.alphaOf(i, false)))"
+    )
+    assert isinstance(theirs, list)
+    assert np.abs(ours - np.array(theirs)).max() <= 1

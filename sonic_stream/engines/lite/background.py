@@ -48,19 +48,16 @@ class Scene:
 
     def render(self, motion: Motion) -> tuple[ByteArray, ByteArray | None]:
         """The picture, and the background where the picture is RGBA."""
-        drawn = self._renderer.render(motion)
-        if self._behind is None:
-            return drawn, None
+        picture, coverage = self._renderer.draw(motion)
+        if coverage is None or self._behind is None:
+            return picture, None
         if self._transparent:
-            return drawn, self._behind
-        return over_premultiplied(drawn, self._behind), None
-
-
-def over_premultiplied(rgba: ByteArray, behind: ByteArray) -> ByteArray:
-    """Colours [S, S, 3] that were multiplied by their alpha already, over a background."""
-    open_ = cv2.bitwise_not(cv2.extractChannel(rgba, 3))
-    shown = cv2.multiply(behind, cv2.merge([open_, open_, open_]), scale=1 / 255)
-    return np.asarray(cv2.add(cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB), shown))
+            rgba = cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA)
+            return np.asarray(cv2.insertChannel(coverage, rgba, 3)), self._behind
+        # The cut-out's colours were multiplied by their coverage already.
+        open_ = cv2.cvtColor(cv2.bitwise_not(coverage), cv2.COLOR_GRAY2RGB)
+        shown = cv2.multiply(self._behind, open_, scale=1 / 255)
+        return np.asarray(cv2.add(picture, shown, dst=picture)), None
 
 
 def _cut(latents: Latents, background: str, *, straight: bool) -> _Cut:

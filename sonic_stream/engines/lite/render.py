@@ -31,7 +31,11 @@ class Renderer:
         self._mouth = MouthPainter(latents, self._warper)
 
     def render(self, motion: Motion) -> ByteArray:
-        """uint8 [S, S, 3]; with a cut-out [S, S, 4]."""
+        """uint8 [S, S, 3]."""
+        return self.draw(motion)[0]
+
+    def draw(self, motion: Motion) -> tuple[ByteArray, ByteArray | None]:
+        """The picture [S, S, 3] and, of a cut-out, its coverage [S, S]."""
         latents, warper = self._latents, self._warper
         pose = pose_of(motion, latents.size_px)
         shift = warper.backward(latents.whole, "whole", motion, pose)
@@ -44,6 +48,4 @@ class Renderer:
                 draw_eye(picture, eye, warper, motion, pose)
         if latents.can_speak and np.abs(motion.coefficients[:MOUTH_COUNT]).max() > 1e-3:
             self._mouth.draw(picture, motion, pose)
-        if covered:
-            return np.asarray(cv2.merge([picture, cv2.extractChannel(drawn, 3)]))
-        return np.asarray(picture)
+        return np.asarray(picture), cv2.extractChannel(drawn, 3) if covered else None
