@@ -30,3 +30,17 @@ function icon(filled, drawn) {
 export function speakerIcon(on) {
   return icon(SPEAKER, on ? WAVES : CROSS);
 }
+
+export function stopIcon() {
+  return icon("", "M6 6l12 12M18 6L6 18");
+}
+
+export function themeIcon() {
+  return icon("M12 4a8 8 0 0 1 0 16z", "M12 4a8 8 0 1 0 0 16a8 8 0 1 0 0-16");
+}
+
+/** @param {boolean} on */
+export function microphoneIcon(on) {
+  return icon("M9 5a3 3 0 0 1 6 0v6a3 3 0 0 1-6 0z",
+    `M6 11a6 6 0 0 0 12 0M12 17v4${on ? "" : "M4 4l16 16"}`);
+}

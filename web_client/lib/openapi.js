@@ -120,16 +120,16 @@ export function operations(document) {
  * @param {string} origin
  */
 export function curl(operation, origin) {
-  const words = ["curl"];
-  if (operation.method !== "GET") words.push(`-X ${operation.method}`);
-  if (operation.secured) words.push(`-H "Authorization: Bearer $TOKEN"`);
+  const parts = ["curl"];
+  if (operation.method !== "GET") parts.push(`-X ${operation.method}`);
+  if (operation.secured) parts.push(`-H "Authorization: Bearer $TOKEN"`);
   const example = operation.bodies.find((body) => body.schema.properties?.text) ?? operation.bodies[0];
   if (operation.contentType === "application/json") {
     const filled = example?.schema.properties?.type?.const
       ? { type: example.schema.properties.type.const,
         ...(example.schema.properties.text && { text: "Hello" }) }
       : {};
-    words.push(`--json '${JSON.stringify(filled)}'`);
+    parts.push(`--json '${JSON.stringify(filled)}'`);
   }
-  return `${words.join(" ")} ${origin}${operation.path.replaceAll("{ident}", "$SESSION")}`;
+  return `${parts.join(" ")} ${origin}${operation.path.replaceAll("{ident}", "$SESSION")}`;
 }
