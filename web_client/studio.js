@@ -36,6 +36,7 @@ let connection = null;
 let microphone = null;
 /** What the server last told of the session. @type {Record<string, any>} */
 let told = { sinks: [], queue: 0 };
+let recordedBefore = "";
 /** @typedef {"connecting" | "ready" | "live" | "reconnecting" | "error"} State */
 /** @type {State} */
 let state = "connecting";
@@ -162,21 +163,32 @@ function showControls() {
   showOutputs(byId("output-list"), told.sinks, words, (command) => signalling.send(command));
 }
 
-async function showRecorded() {
+/** The name of the newest recording; empty when there is none. */
+async function newestRecording() {
   const [newest] = await (await fetch("/api/recordings")).json();
-  if (!newest) return;
-  const link = document.createElement("a");
-  link.href = `/api/recordings/${encodeURIComponent(newest.name)}`;
-  link.textContent = newest.name;
-  byId("recorded").replaceChildren(`${words.recordings}: `, link);
-  byId("recorded").hidden = false;
+  return /** @type {string} */ (newest?.name ?? "");
 }
 
-function toggleRecording() {
-  const recording = isRecording(told.sinks);
-  signalling.send(recording
-    ? { type: "sink_close", id: RECORDING }
-    : { type: "sink_open", kind: "recording", id: RECORDING });
+/** Link to the file once it is finished, which takes a moment. */
+async function showRecorded() {
+  for (let attempt = 0; attempt < 8; attempt++) {
+    const name = await newestRecording();
+    if (name !== recordedBefore) {
+      const link = document.createElement("a");
+      link.href = `/api/recordings/${encodeURIComponent(name)}`;
+      link.textContent = name;
+      byId("recorded").replaceChildren(`${words.recordings}: `, link);
+      byId("recorded").hidden = false;
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+}
+
+async function toggleRecording() {
+  if (isRecording(told.sinks)) return signalling.send({ type: "sink_close", id: RECORDING });
+  recordedBefore = await newestRecording().catch(() => "");
+  signalling.send({ type: "sink_open", kind: "recording", id: RECORDING });
 }
 
 function toggleMute() {

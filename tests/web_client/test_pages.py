@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "web_client"
 BIN = Path(sys.executable).parent  # where tools/install.sh puts Node.js
@@ -140,7 +142,9 @@ def test_the_interface_page_reads_openapi() -> None:
     from avatar_server.app import create_app
     from avatar_server.config import Config
 
-    document = json.dumps(create_app(Config()).openapi())
+    app = create_app(Config())
+    document = json.dumps(app.openapi())
+    app.state.server.files.close()
     found = evaluate(
         f"""at('openapi.js').then((m) => {{
             const document = {document};

@@ -1,6 +1,6 @@
 // The card of outputs: recording, streams, devices; each with its state and its own offset.
 
-import { stopIcon } from "/static/lib/icons.js";
+import { stopIcon } from "./icons.js";
 
 /** @typedef {{ id: string, kind: string, state: string, reason: string, target: string, offset_ms?: number }} Output */
 /** @typedef {(command: { type: string, [field: string]: any }) => void} Send */
