@@ -12,7 +12,7 @@ import os
 import select
 import signal
 import socket
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
@@ -54,6 +54,7 @@ class HostedStream:
     keyframes: set[str] = field(default_factory=set)
     stages: dict[str, Rolling] = field(default_factory=dict)
     frames: int = 0
+    encodes: Counter[str] = field(default_factory=Counter)
     skipped_samples: int = 0
 
     def set_codecs(self, codecs: list[str]) -> None:
@@ -175,6 +176,7 @@ class Worker:
             start_s = perf_counter()
             packet = encoder.encode(rungs[codec], pts, keyframe=codec in hosted.keyframes)
             hosted.measured("encode", 1000 * (perf_counter() - start_s))
+            hosted.encodes[codec] += 1
             if packet is None:
                 continue
             if packet.keyframe:
@@ -215,7 +217,12 @@ def _stats(hosted: HostedStream) -> dict[str, Any]:
         for name, rolling in hosted.stages.items()
     }
     dropped = int(hosted.skipped_samples * hosted.spec.fps / WIRE_RATE_HZ)
-    return {"frames": hosted.frames, "dropped": dropped, "stages": stages}
+    return {
+        "frames": hosted.frames,
+        "dropped": dropped,
+        "stages": stages,
+        "encodes": dict(hosted.encodes),
+    }
 
 
 def spec_fields(spec: EngineSpec) -> dict[str, Any]:
