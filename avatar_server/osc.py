@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 Address = tuple[str, int]
 PREFIX = "avatar"
+RECORDING = "recording"
 QUEUED = 100  # more waiting messages than this: newcomers are dropped
 SHORT: dict[str, tuple[str, ...]] = {
     "interrupt": ("stop",),
@@ -41,10 +42,21 @@ def command_of(address: str, values: Sequence[object]) -> protocol.Command:
     arguments = [*given, *values]
     if kind == "set":
         return protocol.command("set", _setting(arguments))
-    names = protocol.command_fields(kind)
+    if kind == "record":
+        return _record(arguments)
+    names = protocol.command_fields(kind, arguments[0] if arguments else None)
     if len(arguments) > len(names):
         raise BadMessage(f"{address} takes at most {len(names)} values")
     return protocol.command(kind, dict(zip(names, arguments, strict=False)))
+
+
+def _record(arguments: Sequence[object]) -> protocol.Command:
+    """`/avatar/record 1` begins the one recording that OSC has, `/avatar/record 0` ends it."""
+    if len(arguments) != 1:
+        raise BadMessage("/avatar/record takes 1 or 0")
+    if arguments[0]:
+        return protocol.command("sink_open", {"kind": "recording", "id": RECORDING})
+    return protocol.command("sink_close", {"id": RECORDING})
 
 
 def _setting(arguments: Sequence[object]) -> dict[str, object]:

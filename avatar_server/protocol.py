@@ -247,12 +247,16 @@ def command(kind: str, fields: Mapping[str, Any]) -> Command:
         raise _bad_message(error) from error
 
 
-def command_fields(kind: str) -> list[str]:
-    """A command's fields in their order, for ways in that have no names for them. Raises
-    `BadMessage` when there is no such command."""
-    for model in _models(Command):
-        if kind in get_args(model.model_fields["type"].annotation):
-            return [name for name in model.model_fields if name != "type"]
+def command_fields(kind: str, first: object = None) -> list[str]:
+    """A command's fields in their order, for ways in that have no names for them. Of commands
+    that share a type, the one whose first field may be `first`. Raises `BadMessage`."""
+    models = [m for m in _models(Command) if kind in get_args(m.model_fields["type"].annotation)]
+    for model in models:
+        names = [name for name in model.model_fields if name != "type"]
+        if len(models) == 1 or first in get_args(model.model_fields[names[0]].annotation):
+            return names
+    if models:
+        raise BadMessage(f"{kind} of what? not {first!r}")
     raise BadMessage(f"there is no command {kind!r}")
 
 

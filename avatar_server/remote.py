@@ -22,6 +22,7 @@ from avatar_server.errors import AvatarError, NoSession
 from avatar_server.tokens import token_files
 
 TIMEOUT_S = 60.0
+RECORDING = "recording"  # the id of the one that the command line begins and ends
 
 
 class Api:
@@ -115,6 +116,10 @@ def add_remote_commands(commands: Any) -> None:
     say.add_argument("--voice", help="a voice's id")
     add("play", run_play, "play a sound file").add_argument("file", type=Path)
     add("interrupt", run_interrupt, "silence at once")
+    record = add("record", run_record, "begin or end a recording in the server's folder")
+    record.add_argument("action", choices=["start", "stop"])
+    record.add_argument("--format", choices=["mp4", "webm"], default="mp4")
+    record.add_argument("--name", help="the file's name without its ending")
     sessions = add("sessions", run_sessions, "the live sessions and their links")
     sessions.add_argument("--json", action="store_true")
     send = add("send", run_send, "any command of docs/protocol.md")
@@ -141,6 +146,18 @@ def run_play(options: argparse.Namespace) -> None:
 
 def run_interrupt(options: argparse.Namespace) -> None:
     Target(options).command("stop")
+
+
+def run_record(options: argparse.Namespace) -> None:
+    target = Target(options)
+    if options.action == "stop":
+        target.command("sink_close", id=RECORDING)
+        return
+    name = {"name": options.name} if options.name else {}
+    wanted = {"kind": "recording", "id": RECORDING, "format": options.format, **name}
+    for sink in target.command("sink_open", **wanted)["sinks"]:
+        if sink["id"] == RECORDING:
+            sys.stdout.write(f"{sink.get('target', '')}\n")
 
 
 def run_send(options: argparse.Namespace) -> None:

@@ -22,6 +22,7 @@ class SessionStats:
         self._lag_ms = Rolling()
         self._stages: dict[str, dict[str, float]] = {}
         self._pictures = 0
+        self._drawn: dict[str, int] = {}
         self._dropped = 0
         self._restarts = 0
         self._since_s = clock.now_s()
@@ -45,6 +46,7 @@ class SessionStats:
         self._stages = {name: stats.stages[name] for name in STAGES if name in stats.stages}
         self._metrics.dropped.inc(max(stats.dropped - self._dropped, 0))
         self._dropped = stats.dropped
+        self._drawn = {"frames": stats.frames, **stats.encodes}
         for name, figures in self._stages.items():
             self._metrics.stage.labels(name).observe(figures["p50"])
 
@@ -65,6 +67,7 @@ class SessionStats:
             "latency_ms": self._latency_ms,
             "skew_ms": self._skew_ms.percentile(95),
             "drops": self._dropped,
+            "encodes": self._drawn,
             "mic_buffer_ms": microphone.get("level_ms"),
             "mic_concealed": microphone.get("concealed"),
             "stages": self._stages,

@@ -2,9 +2,13 @@
 
 import { BackgroundCard } from "/static/lib/background.js";
 import { CaptionLine } from "/static/lib/captions.js";
+import { listenForKeys, showKeys } from "/static/lib/hotkeys.js";
 import { WORDS, preferredLanguage, translate } from "/static/lib/i18n.js";
+import { microphoneIcon, speakerIcon, themeIcon } from "/static/lib/icons.js";
+import { RECORDING, isRecording, openCommand, showOutputs } from "/static/lib/outputs.js";
 import { AvatarConnection } from "/static/lib/rtc.js";
 import { Signalling } from "/static/lib/signalling.js";
+import { takeFiles, upload } from "/static/lib/upload.js";
 import {
   showExpressions, showPortraits, showReport, showSliders, showStats, showVoices,
 } from "/static/lib/view.js";
@@ -17,6 +21,9 @@ const stopButton = /** @type {HTMLButtonElement} */ (byId("stop"));
 const sayButton = /** @type {HTMLButtonElement} */ (byId("say-button"));
 const sayText = /** @type {HTMLInputElement} */ (byId("say-text"));
 const voice = /** @type {HTMLSelectElement} */ (byId("voice"));
+const record = /** @type {HTMLButtonElement} */ (byId("record"));
+const outputForm = /** @type {HTMLFormElement} */ (byId("output-form"));
+const help = /** @type {HTMLDialogElement} */ (byId("help"));
 const message = byId("message");
 const caption = new CaptionLine(byId("caption"));
 const backgroundCard = new BackgroundCard(byId("background"), (value) => set("background", value));
@@ -31,6 +38,9 @@ let welcome = {};
 let connection = null;
 /** @type {MediaStream | null} */
 let microphone = null;
+/** What the server last told of the session. @type {Record<string, any>} */
+let told = { sinks: [], queue: 0 };
+let recordedBefore = "";
 /** @typedef {"connecting" | "ready" | "live" | "reconnecting" | "error"} State */
 /** @type {State} */
 let state = "connecting";
@@ -39,7 +49,18 @@ const signalling = new Signalling(hello, receive, (open) => {
   if (open === "closed") setState("reconnecting");
 });
 
+/** A link with `#session=…&token=…` takes over a session; the token does not stay in the address. */
+function takeOver() {
+  const given = new URLSearchParams(location.hash.slice(1));
+  const [session, token] = [given.get("session"), given.get("token")];
+  if (!session || !token) return;
+  sessionStorage.setItem("session", session);
+  sessionStorage.setItem("resume", token);
+  history.replaceState(null, "", location.pathname + location.search);
+}
+
 function hello() {
+  takeOver();
   const session = sessionStorage.getItem("session");
   const resume = sessionStorage.getItem("resume");
   return session && resume ? { type: "hello", session, resume } : { type: "hello" };
@@ -48,7 +69,7 @@ function hello() {
 /** @param {import("/static/lib/signalling.js").Message} data */
 function receive(data) {
   if (data.type === "welcome") enter(data);
-  else if (data.type === "answer") connection?.accept(data.sdp).catch(() => setState("error"));
+  else if (data.type === "answer") answered(data.sdp).catch(() => setState("error"));
   else if (data.type === "state") showState(data);
   else if (data.type === "stats") updateStats(data);
   else if (data.type === "caption") caption.show(/** @type {any} */ (data));
@@ -84,6 +105,14 @@ async function connect() {
   video.play().catch(() => undefined);
 }
 
+/** @param {string} sdp */
+async function answered(sdp) {
+  await connection?.accept(sdp);
+  // What the calibration page found for this browser.
+  const offset = Number(localStorage.getItem("offset_ms"));
+  if (offset) signalling.send({ type: "sink_offset", id: "studio", offset_ms: offset });
+}
+
 /** @param {Record<string, any>} data */
 function failed(data) {
   const key = FATAL[/** @type {keyof typeof FATAL} */ (data.code)];
@@ -97,25 +126,79 @@ function failed(data) {
 function setState(next) {
   state = next;
   document.body.dataset.state = next;
-  byId("status").textContent = words[next];
+  byId("status").textContent = words[next === "live" && told.settings?.mic_muted ? "muted" : next];
   const usable = next === "ready" || next === "live";
   goLive.disabled = stopButton.disabled = !usable;
   sayButton.disabled = !usable || !welcome.voices?.length;
   goLive.textContent = words[next === "live" ? "endLive" : "goLive"];
+  byId("mute").hidden = next !== "live";
+  record.disabled = !usable;
 }
 
 /** @param {Record<string, any>} data */
 function showState(data) {
   document.body.dataset.source = data.source;
   document.body.dataset.speaking = String(data.speaking);
-  const changed = data.settings.background !== welcome.settings.background
-    || data.portrait !== welcome.portrait;
+  const ended = isRecording(told.sinks) && !isRecording(data.sinks ?? []);
+  told = data;
+  const elsewhere = data.portrait !== welcome.portrait;
   welcome.portrait = data.portrait;
-  welcome.settings.background = data.settings.background;
-  if (changed) showBackground();
+  if (elsewhere || JSON.stringify(welcome.settings) !== JSON.stringify(data.settings)) {
+    welcome.settings = data.settings;
+    if (document.activeElement?.getAttribute("type") !== "range") showSettings();
+  }
+  showControls();
+  if (ended) showRecorded().catch(() => undefined);
   for (const button of byId("portraits").querySelectorAll("button")) {
     button.setAttribute("aria-pressed", String(button.dataset.portrait === data.portrait));
   }
+}
+
+/** What follows from the session's state: buttons of microphone, queue and outputs. */
+function showControls() {
+  const muted = told.settings?.mic_muted ?? false;
+  byId("mute").replaceChildren(microphoneIcon(!muted), words[muted ? "unmute" : "mute"]);
+  byId("mute").setAttribute("aria-pressed", String(muted));
+  setState(state);
+  byId("queue").hidden = !told.queue;
+  byId("queue-length").textContent = `${told.queue} ${words.queued}`;
+  byId("pause").textContent = words[told.paused ? "goOn" : "pause"];
+  const recording = isRecording(told.sinks);
+  record.textContent = words[recording ? "endRecording" : "record"];
+  record.setAttribute("aria-pressed", String(recording));
+  showOutputs(byId("output-list"), told.sinks, words, (command) => signalling.send(command));
+}
+
+/** The name of the newest recording; empty when there is none. */
+async function newestRecording() {
+  const [newest] = await (await fetch("/api/recordings")).json();
+  return /** @type {string} */ (newest?.name ?? "");
+}
+
+/** Link to the file once it is finished, which takes a moment. */
+async function showRecorded() {
+  for (let attempt = 0; attempt < 8; attempt++) {
+    const name = await newestRecording();
+    if (name !== recordedBefore) {
+      const link = document.createElement("a");
+      link.href = `/api/recordings/${encodeURIComponent(name)}`;
+      link.textContent = name;
+      byId("recorded").replaceChildren(`${words.recordings}: `, link);
+      byId("recorded").hidden = false;
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+}
+
+async function toggleRecording() {
+  if (isRecording(told.sinks)) return signalling.send({ type: "sink_close", id: RECORDING });
+  recordedBefore = await newestRecording().catch(() => "");
+  signalling.send({ type: "sink_open", kind: "recording", id: RECORDING });
+}
+
+function toggleMute() {
+  if (microphone) set("mic_muted", !told.settings?.mic_muted);
 }
 
 /** @param {Record<string, any>} data */
@@ -137,10 +220,13 @@ function hideMessage() {
   message.hidden = true;
 }
 
+/** @param {string | undefined} problem what the server says; nothing: it was not reached */
+const complain = (problem) => say(problem ?? words.network, true);
+
 /** @param {boolean} muted */
 function setMuted(muted) {
   video.muted = muted;
-  byId("sound").textContent = words[muted ? "soundOff" : "soundOn"];
+  byId("sound").replaceChildren(speakerIcon(!muted), words[muted ? "soundOff" : "soundOn"]);
   byId("sound").setAttribute("aria-pressed", String(!muted));
 }
 
@@ -176,28 +262,10 @@ async function stopMicrophone() {
   setState("ready");
 }
 
-/**
- * Send a file's bytes and read the answer; errors are shown.
- * @param {string} path
- * @param {File} file
- */
-async function upload(path, file) {
-  const address = `${path}?name=${encodeURIComponent(file.name.slice(0, 200))}`;
-  try {
-    const answer = await fetch(address, { method: "POST", body: file });
-    const body = await answer.json();
-    if (!answer.ok) say(body.error?.message ?? words.network, true);
-    return { ok: answer.ok, body };
-  } catch {
-    say(words.network, true);
-    return { ok: false, body: {} };
-  }
-}
-
 /** @param {File} file */
 async function playFile(file) {
   say(words.sending);
-  const { ok, body } = await upload("/api/files", file);
+  const { ok, body } = await upload("/api/files", file, complain);
   if (!ok) return;
   hideMessage();
   setMuted(false);
@@ -208,7 +276,7 @@ async function playFile(file) {
 async function addPortrait(file) {
   const report = byId("report");
   report.textContent = words.preparing;
-  const { ok, body } = await upload("/api/portraits", file);
+  const { ok, body } = await upload("/api/portraits", file, complain);
   showReport(report, body.report ?? { reasons: [] }, ok ? words.portraitGood : "");
   if (!ok) return;
   hideMessage();
@@ -220,13 +288,16 @@ async function addPortrait(file) {
 /** @param {File} file */
 async function addBackground(file) {
   say(words.sending);
-  const { ok, body } = await upload("/api/backgrounds", file);
+  const { ok, body } = await upload("/api/backgrounds", file, complain);
   if (!ok) return;
   hideMessage();
   backgroundCard.choose(`image:${body.id}`);
 }
 
-/** @param {string} name @param {number | string} value */
+/**
+ * @param {string} name
+ * @param {number | string | boolean} value
+ */
 function set(name, value) {
   welcome.settings[name] = value;
   signalling.send({ type: "set", [name]: value });
@@ -239,11 +310,40 @@ function showBackground() {
   backgroundCard.show(welcome.settings.background, allowed, words);
 }
 
+function showSettings() {
+  showSliders(byId("sliders"), welcome.settings, words, set);
+  showExpressions(byId("expressions"), welcome.settings.expression, words, (expression) =>
+    set("expression", expression),
+  );
+  showBackground();
+}
+
+/** @param {import("/static/lib/hotkeys.js").Meaning} meaning */
+function act({ action, value = 0 }) {
+  const offset = (welcome.settings?.lip_sync_offset_ms ?? 0) + value;
+  const portrait = welcome.portraits?.[value - 1];
+  if (action === "mute") toggleMute();
+  else if (action === "interrupt") signalling.send({ type: "interrupt" });
+  else if (action === "live" && !goLive.disabled) goLive.click();
+  else if (action === "pause") signalling.send({ type: told.paused ? "resume" : "pause" });
+  else if (action === "skip") signalling.send({ type: "skip" });
+  else if (action === "portrait" && portrait) {
+    signalling.send({ type: "portrait", id: portrait.id });
+  } else if (action === "offset") {
+    set("lip_sync_offset_ms", Math.max(-500, Math.min(500, offset)));
+    showSettings();
+  } else if (action === "record") toggleRecording();
+  else if (action === "sound") setMuted(!video.muted);
+  else if (action === "type") sayText.focus();
+  else if (action === "help") help.showModal();
+}
+
 function render() {
   document.documentElement.lang = language;
   document.title = words.title;
   translate(document, words);
   byId("language").textContent = words.other;
+  showKeys(byId("keys"), words);
   setState(state);
   setMuted(video.muted);
   if (!welcome.session) return;
@@ -254,11 +354,8 @@ function render() {
   showPortraits(byId("portraits"), welcome.portraits, welcome.portrait, (id) =>
     signalling.send({ type: "portrait", id }),
   );
-  showBackground();
-  showSliders(byId("sliders"), welcome.settings, words, set);
-  showExpressions(byId("expressions"), welcome.settings.expression, words, (expression) =>
-    set("expression", expression),
-  );
+  showSettings();
+  showControls();
 }
 
 goLive.onclick = () => (microphone ? stopMicrophone() : startMicrophone());
@@ -285,6 +382,22 @@ byId("theme").onclick = () => {
   root.dataset.theme = now === "dark" ? "light" : "dark";
   localStorage.setItem("theme", root.dataset.theme);
 };
+byId("mute").onclick = toggleMute;
+byId("pause").onclick = () => act({ action: "pause" });
+byId("skip").onclick = () => act({ action: "skip" });
+byId("help-button").onclick = () => act({ action: "help" });
+record.onclick = toggleRecording;
+outputForm.onsubmit = (/** @type {SubmitEvent} */ event) => {
+  event.preventDefault();
+  signalling.send(openCommand(new FormData(outputForm), told.sinks));
+  outputForm.reset();
+  outputForm.dispatchEvent(new Event("change"));
+};
+outputForm.onchange = () => {
+  /** @type {HTMLElement} */ (outputForm.elements.namedItem("token")).hidden =
+    new FormData(outputForm).get("kind") !== "whip";
+};
+listenForKeys(act);
 for (const [id, query] of [["copy-obs", ""], ["copy-obs-plain", "&alpha=0"]]) {
   byId(id).onclick = async () => {
     const session = encodeURIComponent(welcome.session);
@@ -293,28 +406,10 @@ for (const [id, query] of [["copy-obs", ""], ["copy-obs-plain", "&alpha=0"]]) {
     say(`${words.copied}: ${address}`);
   };
 }
-for (const [id, take] of /** @type {[string, (file: File) => Promise<void>][]} */ ([
-  ["file-input", playFile],
-  ["portrait-upload", addPortrait],
-  ["background-upload", addBackground],
-])) {
-  const input = /** @type {HTMLInputElement} */ (byId(id));
-  const zone = /** @type {HTMLElement} */ (input.parentElement);
-  input.onchange = () => {
-    if (input.files?.[0]) take(input.files[0]);
-    input.value = "";
-  };
-  zone.ondragover = (event) => {
-    event.preventDefault();
-    zone.classList.add("over");
-  };
-  zone.ondragleave = () => zone.classList.remove("over");
-  zone.ondrop = (event) => {
-    event.preventDefault();
-    zone.classList.remove("over");
-    if (event.dataTransfer?.files[0]) take(event.dataTransfer.files[0]);
-  };
-}
+takeFiles(byId("file-input"), playFile);
+takeFiles(byId("portrait-upload"), addPortrait);
+takeFiles(byId("background-upload"), addBackground);
+byId("theme").append(themeIcon());
 const theme = localStorage.getItem("theme");
 if (theme) document.documentElement.dataset.theme = theme;
 render();

@@ -20,7 +20,7 @@ from sonic_stream.media import MediaPacket
 
 MAX_SINKS = 16
 # What all clients of a session may know of a sink; the rest is figures.
-PUBLIC = ("id", "kind", "state", "reason", "target")
+PUBLIC = ("id", "kind", "state", "reason", "target", "offset_ms")
 
 
 class SinkError(AvatarError):

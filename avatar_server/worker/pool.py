@@ -37,11 +37,13 @@ class StreamRequest:
 
 @dataclass(frozen=True, slots=True)
 class WorkerStats:
-    """`stages`: {"render": {"p50": ms, "p95": ms}, …}; counts since the worker's start."""
+    """`stages`: {"render": {"p50": ms, "p95": ms}, …}; counts since the worker's start;
+    `encodes` by codec: one for each picture, however many watch."""
 
     frames: int
     dropped: int
     stages: dict[str, dict[str, float]]
+    encodes: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +236,9 @@ class WorkerStream:
                 yield _packet(message, self.spec.fps)
             elif message.kind == "stats":
                 fields = message.fields
-                yield WorkerStats(fields["frames"], fields["dropped"], fields["stages"])
+                yield WorkerStats(
+                    fields["frames"], fields["dropped"], fields["stages"], fields["encodes"]
+                )
             elif message.kind == "error":
                 log.warning("worker: %s", message.fields["message"])
 

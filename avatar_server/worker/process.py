@@ -12,7 +12,7 @@ import os
 import select
 import signal
 import socket
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
@@ -66,6 +66,7 @@ class HostedStream:
     heard_samples: int = 0
     frames: int = 0
     dropped: int = 0
+    encodes: Counter[str] = field(default_factory=Counter)
 
     def set_codecs(self, codecs: list[str]) -> None:
         """Keep, open and close encoders; a new one starts with a key frame by itself."""
@@ -220,6 +221,7 @@ class Worker:
             start_s = perf_counter()
             packet = encoder.encode(rungs[codec], pts, keyframe=codec in hosted.keyframes)
             hosted.measured("encode", 1000 * (perf_counter() - start_s))
+            hosted.encodes[codec] += 1
             if packet is None:
                 continue
             if packet.keyframe:
@@ -253,7 +255,12 @@ def _stats(hosted: HostedStream) -> dict[str, Any]:
         name: {"p50": rolling.percentile(50), "p95": rolling.percentile(95)}
         for name, rolling in hosted.stages.items()
     }
-    return {"frames": hosted.frames, "dropped": hosted.dropped, "stages": stages}
+    return {
+        "frames": hosted.frames,
+        "dropped": hosted.dropped,
+        "stages": stages,
+        "encodes": dict(hosted.encodes),
+    }
 
 
 def spec_fields(spec: EngineSpec) -> dict[str, Any]:

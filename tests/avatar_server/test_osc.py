@@ -27,6 +27,15 @@ from avatar_server.osc import command_of
             "/avatar/sink_offset", ["viewers", 20],
             protocol.SinkOffset(type="sink_offset", id="viewers", offset_ms=20),
         ),
+        ("/avatar/record", [0], protocol.CloseSink(type="sink_close", id="recording")),
+        (
+            "/avatar/record", [1],
+            protocol.OpenRecording(type="sink_open", kind="recording", id="recording"),
+        ),
+        (
+            "/avatar/sink_open/rtmp/live", ["rtmp://host/app/key"],
+            protocol.OpenPush(type="sink_open", kind="rtmp", id="live", url="rtmp://host/app/key"),
+        ),
     ],
 )  # fmt: skip
 def test_an_address_and_its_values_are_a_command(
@@ -42,6 +51,8 @@ def test_an_address_and_its_values_are_a_command(
         ("/avatar", [], "not /avatar"),
         ("/avatar/dance", [], "no command"),
         ("/avatar/hello", [], "no command"),
+        ("/avatar/sink_open", ["pigeon", "a"], "not 'pigeon'"),
+        ("/avatar/record", [], "1 or 0"),
         ("/avatar/say", [], "text"),
         ("/avatar/interrupt", [1], "at most 0"),
         ("/avatar/offset", [501], "500"),

@@ -3,39 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.peers.clients import accept, control, studio, viewer
 from tests.peers.real_server import RealServer, real_server
+from tests.peers.rest import call
 
 TESTCARD = {"name": "testcard", "size_px": 128}
-
-
-def call(
-    server: RealServer, method: str, path: str, body: object = None, token: str = "", **more: str
-) -> tuple[int, Any]:
-    headers = {"Content-Type": "application/json"} if isinstance(body, dict) else {}
-    headers |= {"Authorization": f"Bearer {token}"} if token else {}
-    data = json.dumps(body).encode() if isinstance(body, dict) else body
-    request = urllib.request.Request(
-        server.url + path, data, headers | more, method=method
-    )  # fmt: skip
-    try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            status, text = answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            status, text = error.code, error.read()
-    try:
-        return status, json.loads(text)
-    except ValueError:
-        return status, text
 
 
 def create(server: RealServer, **wanted: object) -> tuple[str, str]:

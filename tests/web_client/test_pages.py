@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "web_client"
 BIN = Path(sys.executable).parent  # where tools/install.sh puts Node.js
@@ -37,11 +39,14 @@ def test_every_word_that_a_page_names_exists() -> None:
 
     words = evaluate("at('i18n.js').then((m) => m.WORDS.en)")
     assert isinstance(words, dict)
-    named = re.findall(
-        r'data-i18n(?:-label|-placeholder)?="(\w+)"', (PAGES / "index.html").read_text()
-    )
-    named += re.findall(r"\bwords\.(\w+)", (PAGES / "studio.js").read_text())
-    assert set(named) <= words.keys()
+    named: list[str] = []
+    for page in PAGES.glob("*.html"):
+        named += re.findall(r'data-i18n(?:-label|-placeholder)?="(\w+)"', page.read_text())
+    for script in PAGES.rglob("*.js"):
+        named += re.findall(r"\bwords\.(\w+)", script.read_text())
+    keys = evaluate("at('hotkeys.js').then((m) => m.HOTKEYS.map(([, word]) => word))")
+    assert isinstance(keys, list)
+    assert set(named) | set(keys) <= words.keys()
 
 
 def test_reconnection_pauses_grow_and_are_bounded() -> None:
@@ -71,6 +76,103 @@ def test_an_offset_tells_its_direction() -> None:
         "m.valueText('lip_sync_offset_ms', v, { later: 'later', earlier: 'earlier' })))"
     )
     assert texts == ["120 ms earlier", "0 ms", "40 ms later"]
+
+
+def test_keys_mean_something_unless_one_types() -> None:
+    presses = [
+        {"key": "m"}, {"key": "M", "focus": "BUTTON"}, {"key": " "}, {"key": "3"},
+        {"key": "]", "repeat": True, "focus": "INPUT:range"}, {"key": "?"},
+        {"key": "m", "focus": "INPUT:text"}, {"key": "Escape", "focus": "TEXTAREA"},
+        {"key": "1", "focus": "INPUT:number"}, {"key": "r", "focus": "SELECT"},
+        {"key": "r", "ctrlKey": True}, {"key": "r", "repeat": True}, {"key": "x"},
+        {"key": " ", "focus": "BUTTON"}, {"key": "m", "focus": "EDITABLE"},
+        {"key": "m", "focus": "INPUT:search"}, {"key": "m", "focus": "INPUT:password"},
+    ]  # fmt: skip
+    meanings = evaluate(f"at('hotkeys.js').then((m) => {json.dumps(presses)}.map(m.meaning))")
+    assert meanings == [
+        {"action": "mute"}, {"action": "mute"}, {"action": "mute"},
+        {"action": "portrait", "value": 3}, {"action": "offset", "value": 10}, {"action": "help"},
+        *[None] * 11,
+    ]  # fmt: skip
+
+
+def test_outputs_are_opened_under_free_names() -> None:
+    command = evaluate(
+        """at('outputs.js').then((m) => {
+            const form = new FormData();
+            form.set("kind", "whip");
+            form.set("address", " https://sfu.example/whip ");
+            form.set("token", "abc");
+            return [m.openCommand(form, [{ id: "whip" }, { id: "whip 3" }]),
+                    m.isRecording([{ id: "recording", state: "failed" }]),
+                    m.isRecording([{ id: "recording", state: "live" }])];
+        })"""
+    )
+    assert command == [
+        {"type": "sink_open", "kind": "whip", "id": "whip 2",
+         "url": "https://sfu.example/whip", "token": "abc"},
+        False, True,
+    ]  # fmt: skip
+
+
+def test_the_meter_reads_what_the_testcard_shows() -> None:
+    from sonic_stream.engines.testcard import pattern
+
+    for number in (0, 1, 4711, 2**24 - 1):
+        read = evaluate(
+            f"""at('meter.js').then((m) => {{
+                const bits = {pattern(number)};
+                return m.readNumber((x0) => 255 * bits[Math.floor(x0 / 4)]);
+            }})"""
+        )
+        assert read == number
+    assert evaluate("at('meter.js').then((m) => m.readNumber(() => 200))") is None
+
+
+def test_the_meter_knows_when_a_beep_begins_within_a_picture() -> None:
+    """The beeps' own source is asked: the first sample of each, and the picture that shows it."""
+    import numpy as np
+
+    from avatar_server.sources.beeps import BeepSource
+
+    loud = np.abs(BeepSource().read(48_000 * 20)) > 1e-3
+    starts = [i for i in np.flatnonzero(loud) if not loud[max(i - 9600, 0) : i].any()]
+    assert len(starts) == 13
+    for start in starts:
+        number = start // 1920
+        phase = evaluate(f"at('meter.js').then((m) => m.phaseMs({number}))")
+        assert phase == pytest.approx((start % 1920) / 48, abs=0.1)
+    assert evaluate("at('meter.js').then((m) => [m.phaseMs(null), m.phaseMs(3)])") == [20, 20]
+    assert evaluate("at('meter.js').then((m) => m.median([3, 1, 2, 10]))") == 2.5
+
+
+def test_the_interface_page_reads_openapi() -> None:
+    from avatar_server.app import create_app
+    from avatar_server.config import Config
+
+    app = create_app(Config())
+    document = json.dumps(app.openapi())
+    app.state.server.files.close()
+    found = evaluate(
+        f"""at('openapi.js').then((m) => {{
+            const document = {document};
+            const all = m.operations(document);
+            const one = all.find((o) => o.path.endsWith("/commands"));
+            return {{ all: all.length, one, curl: m.curl(one, "http://localhost:8080"),
+                     bad: all.flatMap((o) => o.bodies)
+                          .flatMap((b) => m.fieldsOf(b.schema, document))
+                          .filter((f) => !f.type || f.type === "any") }};
+        }})"""
+    )
+    assert isinstance(found, dict)
+    assert found["all"] > 15
+    titles = [body["title"] for body in found["one"]["bodies"]]
+    assert '"type": "say"' in titles
+    assert '"type": "sink_offset"' in titles
+    assert found["one"]["secured"]
+    assert "Bearer $TOKEN" in found["curl"]
+    assert '{"type":"say","text":"Hello"}' in found["curl"]
+    assert found["bad"] == []
 
 
 def test_nothing_is_inline_and_nothing_comes_from_elsewhere() -> None:

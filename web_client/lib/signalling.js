@@ -20,8 +20,10 @@ export class Signalling {
    * @param {() => Message} hello made anew for each connection
    * @param {(message: Message) => void} onMessage
    * @param {(state: "open" | "closed") => void} onState
+   * @param {string} origin of the server; the page's own unless told otherwise
    */
-  constructor(hello, onMessage, onState) {
+  constructor(hello, onMessage, onState, origin = location.origin) {
+    this.address = `${origin.replace(/^http/, "ws")}/ws`;
     this.hello = hello;
     this.onMessage = onMessage;
     this.onState = onState;
@@ -30,13 +32,12 @@ export class Signalling {
     this.heard = 0;
     /** @type {WebSocket | null} */
     this.socket = null;
-    setInterval(() => this.beat(), PING_MS);
+    this.timer = setInterval(() => this.beat(), PING_MS);
     this.connect();
   }
 
   connect() {
-    const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const socket = new WebSocket(`${scheme}://${location.host}/ws`, "avatar.v1");
+    const socket = new WebSocket(this.address, "avatar.v1");
     this.socket = socket;
     socket.onopen = () => {
       this.heard = performance.now();
@@ -81,6 +82,7 @@ export class Signalling {
   /** Do not come back. */
   end() {
     this.ended = true;
+    clearInterval(this.timer);
     this.socket?.close();
   }
 }

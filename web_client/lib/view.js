@@ -156,7 +156,10 @@ export function showReport(box, report, praise) {
 export function showStats(list, figures) {
   const rows = Object.entries(figures).flatMap(([name, value]) => {
     if (name === "type" || value === null || value === undefined) return [];
-    if (name !== "stages") return [[name, String(value)]];
+    if (typeof value !== "object") return [[name, String(value)]];
+    if (name !== "stages") {
+      return Object.entries(value).map(([part, count]) => [`${name} ${part}`, String(count)]);
+    }
     return Object.entries(value).map(([stage, ms]) => [`${stage} ms`, `${ms.p50} / ${ms.p95}`]);
   });
   list.replaceChildren(
