@@ -88,7 +88,7 @@ def prepare(portrait: Portrait, size_px: int) -> IdentityLatents:
         can_blink=portrait.blink,
         whole=make_patch(face, (0, 0, size_px, size_px), cell, split=False),
         mouth=around_mouth,
-        eyes={side: build_eye(picture, face, side) for side in ("right", "left")},
+        eyes={side: build_eye(picture, face, palette, side) for side in ("right", "left")},
         interior=build_interior(picture, face, palette),
         folds=build_folds(around_mouth, mouth, palette),
     )
