@@ -11,6 +11,7 @@ from avatar_server import __version__, http_api
 from avatar_server.config import Config
 from avatar_server.guard import Guard
 from avatar_server.osc import Osc
+from avatar_server.pcm_socket import PcmConnection
 from avatar_server.server import Server
 from avatar_server.signalling import Connection
 
@@ -37,5 +38,9 @@ def create_app(config: Config) -> FastAPI:
     @app.websocket("/ws")
     async def websocket(socket: WebSocket) -> None:
         await Connection(socket, app.state.server).serve()
+
+    @app.websocket("/ws/pcm")
+    async def pcm(socket: WebSocket) -> None:
+        await PcmConnection(socket, app.state.server).serve()
 
     return app

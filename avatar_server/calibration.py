@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from avatar_server.clock import Clock
-from avatar_server.worker.pool import EngineRequest, StreamRequest, WorkerPool, WorkerStream
+from avatar_server.worker.child import EngineRequest
+from avatar_server.worker.pool import StreamRequest, WorkerPool, WorkerStream
 from sonic_stream.engine import StreamOptions
 from sonic_stream.media import IdentityLatents
 

@@ -117,6 +117,9 @@ def serve(config: Config) -> None:
             ws="websockets-sansio",
             ws_max_size=MAX_MESSAGE_BYTES,
             ws_max_queue=32,
+            # A client whose reading is paused (`/ws/pcm`) cannot answer in time; both sockets
+            # notice by messages of their own who is gone.
+            ws_ping_timeout=None,
             timeout_graceful_shutdown=5,
             log_level="warning",
             server_header=False,

@@ -78,6 +78,19 @@ class OscSection(Section):
     session: str = ""  # empty: the newest
 
 
+class SpeechSection(Section):
+    # espeak, openai, edge, piper, kokoro or "package.module:Class".
+    engine: str = "espeak"
+    # The engine's own settings.
+    settings: dict[str, bool | int | float | str | list[str]] = {}
+
+
+class LocalSection(Section):
+    # Whether clients may turn on a microphone of the server's own machine, and which.
+    microphone: bool = False
+    device: str = ""
+
+
 def default_cache_dir() -> str:
     return str(Path.home() / ".cache" / "avatar-server")
 
@@ -97,6 +110,9 @@ SinkKind = Literal["recording", "whip", "rtmp", "srt", "camera", "speaker"]
 class SinksSection(Section):
     # What a studio may open.
     enabled: list[SinkKind] = ["recording", "whip", "rtmp", "srt", "camera", "speaker"]
+    # Recordings can be listed and fetched over HTTP where nobody but this machine reaches the
+    # server; with this, by everybody who does.
+    share_recordings: bool = False
     # Where it may send to: "host", "host:port", "*.example.org". Empty: anywhere as long as
     # nobody but this machine reaches the server, nowhere otherwise.
     allowed_hosts: list[str] = []
@@ -107,6 +123,8 @@ class Config(Section):
     engine: EngineSection = EngineSection()
     media: MediaSection = MediaSection()
     limits: LimitsSection = LimitsSection()
+    speech: SpeechSection = SpeechSection()
+    local: LocalSection = LocalSection()
     paths: PathsSection = Field(default_factory=PathsSection)
     osc: OscSection = OscSection()
     sinks: SinksSection = SinksSection()

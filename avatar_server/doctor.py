@@ -90,7 +90,7 @@ def _installed(name: str) -> bool:
 
 def _microphone(config: Config) -> Iterator[Finding]:
     if find_spec("sounddevice") is None:
-        advice = "only for this machine's own one: pip install 'avatar-server[microphone]'"
+        advice = "only for this machine's own one: pip install 'avatar-server[local]'"
         yield Finding("microphone", "note", "sounddevice is not installed", advice)
         return
     try:
@@ -281,25 +281,31 @@ def _missing_sonic(folder: Path) -> str:
 
 
 def _voice(config: Config) -> Iterator[Finding]:
-    from avatar_server.sources.speech import EspeakSpeech
+    from avatar_server.sources.speech import Manner, load_speech
+
+    speech = load_speech(config.speech.engine, config.speech.settings)
 
     async def heard() -> int:
-        speech = EspeakSpeech()
         try:
-            return sum([len(samples) async for samples in speech.synthesize("Hello.", None)])
+            pieces = speech.synthesize("Hello.", Manner())
+            return sum([len(piece.samples) async for piece in pieces])
         finally:
             await speech.close()
 
-    if not EspeakSpeech().voices():
+    if not speech.voices():
         advice = "to let it speak typed text: pip install 'avatar-server[tts]'"
         yield Finding("voice", "note", "none is installed", advice)
         return
     try:
         count = asyncio.run(asyncio.wait_for(heard(), 20))
     except (AvatarError, OSError, TimeoutError) as error:
-        yield Finding("voice", "problem", f"espeak-ng does not speak: {error}", "reinstall [tts]")
+        yield Finding(
+            "voice", "problem", f"{config.speech.engine} does not speak: {error}", "see [speech]"
+        )
     else:
-        yield Finding("voice", "ok", f"espeak-ng said hello in {count / 48_000:.1f} s of sound")
+        yield Finding(
+            "voice", "ok", f"{config.speech.engine} said hello in {count / 48_000:.1f} s of sound"
+        )
 
 
 def _faces(config: Config) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from avatar_server.errors import AvatarError
 from avatar_server.portraits import BadPortrait
 from avatar_server.requests import Parts, body_of, server_of
 from avatar_server.session_api import bad_request, profile_router, sessions
+from avatar_server.sources.local import list_microphones
 
 PAGES = Path(web_client.__file__).parent
 # Nothing from elsewhere, nothing inline; media comes as WebRTC streams and blobs.
@@ -98,6 +100,12 @@ async def add_file(request: Request, server: Parts, name: Name = "sound") -> dic
     data = await body_of(request, server.config.limits.file_bytes)
     file = await server.files.add(data, name)
     return {"id": file.id, "name": file.name, "duration_s": file.duration_s}
+
+
+@router.get("/api/microphones")
+async def microphones(server: Parts) -> list[dict[str, object]]:
+    """Those of the server's own machine, where its operator lets clients use them."""
+    return [asdict(device) for device in await list_microphones(server.config.local)]
 
 
 # These two read the disk, so they are no coroutines: the framework runs them on a thread.

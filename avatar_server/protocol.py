@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
@@ -12,6 +12,7 @@ from avatar_server.errors import AvatarError, BadMessage
 from sonic_stream.engine import Expression
 
 SUBPROTOCOL = "avatar.v1"
+PCM_SUBPROTOCOL = "avatar.pcm.v1"
 MAX_MESSAGE_BYTES = 256 * 1024
 MAX_OFFSET_MS = 500
 
@@ -34,6 +35,13 @@ class Settings(BaseModel):
     smoothing: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
     expression: Expression = "neutral"
     background: Background = "keep"
+    volume: Annotated[float, Field(ge=0.0, le=2.0)] = 1.0
+    loop: bool = False
+    mic_muted: bool = False
+    noise_suppression: bool = False
+    auto_gain: bool = False
+    voice_gate: bool = False
+    barge_in: Literal["off", "voice"] = "off"
 
 
 class Message(BaseModel):
@@ -56,13 +64,15 @@ class Offer(Message):
 
 class SelectSource(Message):
     type: Literal["source"]
-    kind: Literal["mic", "idle"]
+    kind: Literal["mic", "local", "idle"]
+    device: Identifier | None = None
 
 
 class Say(Message):
     type: Literal["say"]
-    text: Annotated[str, Field(min_length=1, max_length=2000)]
+    text: Annotated[str, Field(min_length=1, max_length=20_000)]
     voice: Identifier | None = None
+    rate: Annotated[float, Field(ge=0.5, le=2.0)] = 1.0
 
 
 class Play(Message):
@@ -74,6 +84,23 @@ class Stop(Message):
     type: Literal["stop"]
 
 
+class Interrupt(Message):
+    type: Literal["interrupt"]
+
+
+class Skip(Message):
+    type: Literal["skip"]
+    to: Literal["next", "previous"] = "next"
+
+
+class Pause(Message):
+    type: Literal["pause"]
+
+
+class Resume(Message):
+    type: Literal["resume"]
+
+
 class Set(Message):
     type: Literal["set"]
     lip_sync_offset_ms: OffsetMs | None = None
@@ -82,6 +109,13 @@ class Set(Message):
     smoothing: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
     expression: Expression | None = None
     background: Background | None = None
+    volume: Annotated[float, Field(ge=0.0, le=2.0)] | None = None
+    loop: bool | None = None
+    mic_muted: bool | None = None
+    noise_suppression: bool | None = None
+    auto_gain: bool | None = None
+    voice_gate: bool | None = None
+    barge_in: Literal["off", "voice"] | None = None
 
     def applied_to(self, settings: Settings) -> Settings:
         changes = self.model_dump(exclude={"type"}, exclude_none=True)
@@ -151,17 +185,11 @@ class Ping(Message):
 
 
 # What a session is told to do, by the studio or over HTTP.
-Command = (
-    SelectSource
-    | Say
-    | Play
-    | Stop
-    | Set
-    | SelectPortrait
-    | SinkOffset
-    | Annotated[OpenSink, Field(discriminator="kind")]
-    | CloseSink
+VoiceCommand = SelectSource | Say | Play | Stop | Interrupt | Skip | Pause | Resume
+OtherCommand = (
+    Set | SelectPortrait | SinkOffset | Annotated[OpenSink, Field(discriminator="kind")] | CloseSink
 )
+Command = VoiceCommand | OtherCommand
 ClientMessage = Command | Hello | Offer | Ping
 
 
@@ -173,10 +201,40 @@ class _CommandEnvelope(RootModel[Command]):
     root: Annotated[Command, Field(discriminator="type")]
 
 
+class PcmStart(Message):
+    """The first message on `/ws/pcm`: whose voice it is, and how the sound is given."""
+
+    type: Literal["start"]
+    session: Identifier | None = None
+    resume: Identifier | None = None
+    rate_hz: Annotated[int, Field(ge=8000, le=48_000)] = 48_000
+    format: Literal["s16", "f32"] = "s16"
+    channels: Literal[1, 2] = 1
+
+
+class PcmEnd(Message):
+    type: Literal["end"]
+
+
+PcmMessage = PcmStart | PcmEnd | Interrupt | Ping
+
+
+class _PcmEnvelope(RootModel[PcmMessage]):
+    root: Annotated[PcmMessage, Field(discriminator="type")]
+
+
 def parse(text: str) -> ClientMessage:
     """A client's message. Raises `BadMessage` saying which field is wrong and why."""
     try:
         return _Envelope.model_validate_json(text).root
+    except ValidationError as error:
+        raise _bad_message(error) from error
+
+
+def parse_pcm(text: str) -> PcmMessage:
+    """The same for a message on `/ws/pcm`."""
+    try:
+        return _PcmEnvelope.model_validate_json(text).root
     except ValidationError as error:
         raise _bad_message(error) from error
 
@@ -192,10 +250,19 @@ def command(kind: str, fields: Mapping[str, Any]) -> Command:
 def command_fields(kind: str) -> list[str]:
     """A command's fields in their order, for ways in that have no names for them. Raises
     `BadMessage` when there is no such command."""
-    for model in get_args(Command):
+    for model in _models(Command):
         if kind in get_args(model.model_fields["type"].annotation):
             return [name for name in model.model_fields if name != "type"]
     raise BadMessage(f"there is no command {kind!r}")
+
+
+def _models(union: Any) -> Iterator[type[Message]]:
+    """The messages of a union, also of unions within it."""
+    for member in get_args(union):
+        if isinstance(member, type) and issubclass(member, Message):
+            yield member
+        else:
+            yield from _models(member)
 
 
 def _bad_message(error: ValidationError) -> BadMessage:

@@ -24,9 +24,11 @@ from avatar_server.session import Session, SessionOptions, stream_options
 from avatar_server.sessions import SessionPlan, Sessions
 from avatar_server.sinks.outlets import Outlets
 from avatar_server.sources.beeps import BeepSource
-from avatar_server.sources.speech import EspeakSpeech
+from avatar_server.sources.speech import load_speech
 from avatar_server.tokens import token_files
-from avatar_server.worker.pool import EngineRequest, StreamRequest, WorkerPool, WorkerStream
+from avatar_server.voice import microphone_settings
+from avatar_server.worker.child import EngineRequest
+from avatar_server.worker.pool import StreamRequest, WorkerPool, WorkerStream
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +49,7 @@ class Server:
         self._rtc = RtcSettings(tuple(media.ice_servers), tuple(media.host_addresses))
         self.files = Files(config.limits.files_kept)
         self.backgrounds = Backgrounds(config.limits.portraits_kept)
-        self.speech = EspeakSpeech()
+        self.speech = load_speech(config.speech.engine, config.speech.settings)
         self.outlets = Outlets(config.sinks, self._rtc, Path(config.paths.recordings), local=local)
         self.notices: list[dict[str, str]] = []
         self._use(LARGE if config.engine.name == AUTO else config.engine.name)
@@ -96,7 +98,9 @@ class Server:
         if self.config.engine.name == AUTO:
             await self._choose()
         self._default = await self.portraits.prepare_default()
-        await asyncio.gather(self.pool.start(), self.portraits.prepare_rest())
+        await asyncio.gather(
+            self.pool.start(), self.portraits.prepare_rest(), self.speech.warm_up()
+        )
         for section in self.config.sessions:
             plan = self._permanent(section)
             await self.sessions.create(plan)
@@ -163,6 +167,7 @@ class Server:
     async def _open_session(self, plan: SessionPlan) -> Session:
         if self._default is None:
             raise AvatarError("the server is still starting; try again in a moment", "starting")
+        microphone_settings(plan.settings).check()
         portrait = self.portraits.get(plan.portrait) if plan.portrait else self._default
         background = self.backgrounds.resolved(plan.settings.background, portrait)
         worker = await self._worker(plan, portrait, background)

@@ -12,12 +12,13 @@ import contextlib
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from avatar_server import protocol
+from avatar_server.captions import Captions, message_of, ms_of
 from avatar_server.clock import Clock
 from avatar_server.errors import AvatarError, WorkerFailed
 from avatar_server.metrics import Metrics
@@ -32,6 +33,7 @@ from avatar_server.playout import (
 from avatar_server.rtc.peer import RtcSettings
 from avatar_server.sinks.base import Feed, SinkError, Sinks
 from avatar_server.sinks.webrtc import Viewers
+from avatar_server.sources.base import Played
 from avatar_server.stats import SessionStats
 from avatar_server.voice import Voice
 from avatar_server.worker.pool import (
@@ -79,7 +81,11 @@ class Session:
         self.background = "keep"
         self.portrait = options.portrait
         self.latency_ms = worker.spec.latency_ms + options.margin_ms
-        self.voice = Voice()
+        self.captions = Captions()
+        self.captions.listeners.add(
+            lambda cue: self.tell(protocol.encode("caption", **message_of(cue)))
+        )
+        self.voice = Voice(lambda problem: self.notify(problem.code, str(problem)))
         self.sinks = Sinks(worker.set_codecs, clock)
         self.viewers = Viewers(
             options.rtc, options.viewer_limit, self.sinks.refresh, worker.request_keyframe, clock
@@ -92,7 +98,8 @@ class Session:
             clock=clock,
             request_keyframe=worker.request_keyframe,
             refresh=self.sinks.refresh,
-            tell=self._notice,
+            tell=self.notify,
+            captions=self.captions,
         )
         self.listeners: set[Callable[[str], None]] = set()
         self._present: dict[str, asyncio.Event] = {}
@@ -124,7 +131,7 @@ class Session:
         except* AvatarError as group_error:
             raise group_error.exceptions[0] from None
         finally:
-            await self.voice.stop()
+            await self.voice.close()
             await self.sinks.close()
             await self.worker.close()
             for evicted in self._present.values():
@@ -162,7 +169,7 @@ class Session:
             viewer, sdp, want_mic=want_mic, alpha=alpha, offset_ms=offset_ms
         )
         if want_mic:
-            self.voice.attach(peer.mic)
+            self.voice.attach("mic", peer.mic)
         return peer.answer_sdp
 
     async def close_sink(self, ident: str) -> None:
@@ -180,6 +187,9 @@ class Session:
         for listener in list(self.listeners):
             listener(message)
 
+    def notify(self, code: str, message: str) -> None:
+        self.tell(protocol.encode("notice", code=code, message=message))
+
     def tell_state(self) -> None:
         self.tell(protocol.encode("state", **self.state()))
 
@@ -188,6 +198,7 @@ class Session:
             "source": self.voice.kind,
             "speaking": self.voice.speaking,
             "queue": self.voice.playlist.queue_length,
+            "paused": self.voice.playlist.paused,
             "settings": self.settings.model_dump(),
             "portrait": self.portrait,
             "worker": self.stats.worker_state,
@@ -201,7 +212,9 @@ class Session:
         return others + self.viewers.each()
 
     def configure(self, settings: protocol.Settings, background: str) -> None:
-        """`background`: the settings' own, as `StreamOptions` takes it."""
+        """`background`: the settings' own, as `StreamOptions` takes it. Raises `SourceError` when
+        noise suppression is wanted and not installed."""
+        self.voice.configure(settings)
         self.settings, self.background = settings, background
         self._playout.lip_sync.set_offset(settings.lip_sync_offset_ms)
         self.worker.set_options(stream_options(settings, background))
@@ -211,20 +224,29 @@ class Session:
         """Of one sink or one viewer. Raises `SinkError`."""
         (self.viewers.find(ident) or self.sinks.get(ident)).set_offset(offset_ms)
 
-    async def stop(self) -> None:
-        """Barge-in: what was not heard yet is never heard."""
-        self._interrupt()
-        await self.voice.stop()
-        self._interrupt()
-        self.tell_state()
+    def stop(self) -> None:
+        """Silence, and nothing drives the avatar any more."""
+        self.voice.select("idle")
+        self.interrupt()
 
-    def _interrupt(self) -> None:
+    def interrupt(self, by: str = "command") -> None:
+        """Barge-in: what was not heard yet is never heard, the queue is dropped; a microphone
+        that was selected drives on."""
+        self._cut_off(self.voice.cut(self._playout.heard_pts), by)
+
+    def skip(self, *, back: bool) -> None:
+        """Like an interruption of what plays now alone."""
+        self._cut_off(self.voice.skip(self._playout.heard_pts, back=back), "skip")
+
+    def _cut_off(self, played: Played | None, by: str) -> None:
+        """Everybody is told what was really heard of what was on."""
         self._playout.interrupt()
         self.sinks.silence()
         self.viewers.silence()
-
-    def _notice(self, code: str, message: str) -> None:
-        self.tell(protocol.encode("notice", code=code, message=message))
+        heard = asdict(played or Played(self.voice.kind, 0.0))
+        media_ms = ms_of(self._playout.end_pts)
+        self.tell(protocol.encode("interrupted", by=by, media_ms=media_ms, **heard))
+        self.tell_state()
 
     # The loops.
 
@@ -243,10 +265,13 @@ class Session:
 
     def _tick(self, tick: int) -> None:
         playout = self._playout
+        if self.voice.talked_over:
+            self.interrupt("voice")
         picture, sound = playout.advance(self.voice.read(TICK_SAMPLES))
         pts = tick * TICK_SAMPLES
         self.worker.push_audio(_to_s16(picture), pts, playout.generation)
         self.sinks.send_sound(_to_s16(sound), pts)
+        self.voice.heard(playout.heard_pts)
         for packet in playout.gate.take(tick * TICK_S):
             late_s = tick * TICK_S - playout.gate.due_s(packet.pts)
             self.stats.picture(packet, late_s)
@@ -262,7 +287,7 @@ class Session:
                     self.stats.worker(event)
                 case WorkerRestarted():
                     self.stats.restarted()
-                    self._notice(
+                    self.notify(
                         "worker_restarted", "The picture was interrupted for a moment and is back."
                     )
                 case WorkerError():
@@ -323,10 +348,19 @@ class _Playout:
             self.lip_sync.sound.read(self.timeline, len(samples)),
         )
 
+    @property
+    def end_pts(self) -> int:
+        return self.timeline.end_pts
+
+    @property
+    def heard_pts(self) -> int:
+        """The end of what has left for the viewers."""
+        return self.timeline.end_pts - int(self.lip_sync.sound.delay)
+
     def interrupt(self) -> None:
         """Everything not yet heard becomes silence, and a new generation begins."""
         self.generation += 1
-        self.timeline.silence_from(self.timeline.end_pts - int(self.lip_sync.sound.delay))
+        self.timeline.silence_from(self.heard_pts)
 
 
 def _to_s16(samples: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.int16]]:

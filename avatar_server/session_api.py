@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
+from fastapi.responses import PlainTextResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -114,6 +115,13 @@ async def end_session(session: Owned, server: Parts) -> None:
     """Ends it, whoever watches. A session from the configuration begins anew."""
     session.finish()
     await server.sessions.ended(session.id)
+
+
+@sessions.get("/{ident}/captions.vtt", response_class=PlainTextResponse)
+async def captions(ident: Ident, server: Parts) -> PlainTextResponse:
+    """What was said in this session, as WebVTT on its media clock."""
+    text = server.sessions.get(ident).captions.webvtt()
+    return PlainTextResponse(text, media_type="text/vtt")
 
 
 @sessions.post("/{ident}/commands")

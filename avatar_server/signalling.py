@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 import secrets
 from dataclasses import dataclass
 
@@ -13,14 +11,12 @@ from fastapi import WebSocket, WebSocketDisconnect
 from avatar_server import protocol
 from avatar_server.control import carry_out
 from avatar_server.errors import AvatarError, BadMessage, NotAllowed
+from avatar_server.outbox import Outbox
 from avatar_server.server import Server
 from avatar_server.session import Session
 from avatar_server.sessions import SessionPlan
 
-log = logging.getLogger(__name__)
-
 HELLO_TIMEOUT_S = 5.0
-OUTBOX_SIZE = 200
 STUDIO = "studio"  # the one viewer whose microphone may drive the avatar
 
 
@@ -35,17 +31,15 @@ class Client:
 
 
 class Connection:
-    """Reads, acts and answers. An outbox that overflows means a client that stopped reading:
-    its socket is closed rather than the server's memory filled."""
+    """Reads, acts and answers."""
 
     def __init__(self, socket: WebSocket, server: Server) -> None:
         self._socket = socket
         self._server = server
-        self._outbox: asyncio.Queue[str | None] = asyncio.Queue(OUTBOX_SIZE)
+        self._outbox = Outbox(socket)
 
     async def serve(self) -> None:
         await self._socket.accept(subprotocol=protocol.SUBPROTOCOL)
-        sender = asyncio.create_task(self._send())
         try:
             client = await self._greet()
             if client is not None:
@@ -53,11 +47,7 @@ class Connection:
         except WebSocketDisconnect:
             pass
         finally:
-            with contextlib.suppress(asyncio.QueueFull):
-                self._outbox.put_nowait(None)
-            with contextlib.suppress(TimeoutError, RuntimeError, WebSocketDisconnect):
-                async with asyncio.timeout(2):
-                    await sender
+            await self._outbox.close()
 
     async def _greet(self) -> Client | None:
         try:
@@ -137,16 +127,4 @@ class Connection:
                 await carry_out(self._server, client.session, message)
 
     def _tell(self, text: str) -> None:
-        try:
-            self._outbox.put_nowait(text)
-        except asyncio.QueueFull:
-            log.warning("a client stopped reading; its socket is closed")
-            while not self._outbox.empty():
-                self._outbox.get_nowait()
-            self._outbox.put_nowait(None)
-
-    async def _send(self) -> None:
-        while (text := await self._outbox.get()) is not None:
-            async with asyncio.timeout(10):
-                await self._socket.send_text(text)
-        await self._socket.close()
+        self._outbox.tell(text)

@@ -68,6 +68,10 @@ def main() -> None:
     sonic.add_argument("--reduced", action="store_true", help="a tiny model, for a CPU")
     sonic.add_argument("--precision", default="auto")
     sonic.add_argument("--refresh", type=int, default=2)
+    sonic.add_argument("--decoder", default="full", help="full or tiny")
+    sonic.add_argument("--hops", type=int, default=5, help="live hops measured after the first")
+    for name in ("sizes", "steps", "windows", "kinds"):
+        sonic.add_argument(f"--{name}", default="", help="some of them, with commas")
     options = parser.parse_args()
     if options.engine == "sonic":
         from benchmarks.sonic import measure as measure_sonic

@@ -1,10 +1,11 @@
-"""The Sonic engine: UNet, decoder, whole hops; beside them the roofline. See `benchmarks.engine`.
+"""The Sonic engine: UNet, decoders, whole hops; beside them the roofline. See `benchmarks.engine`.
 
 python -m benchmarks.engine --engine sonic --random-weights --json FILE
 python -m benchmarks.engine --engine sonic --random-weights --reduced      (on a CPU)
 
 Random weights cost the same as real ones. The roofline is the matmul rate measured in the same
-run against FLOPs counted on the very call.
+run against FLOPs counted on the very call. Names end in size, steps, window and kind of
+acceleration; `--sizes`, `--steps`, `--windows` and `--kinds` choose some of them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import resource
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
@@ -21,17 +23,20 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.report import Figures
 from benchmarks.sounds import voice
 from sonic_stream.avatars import load_avatar
-from sonic_stream.engine import StreamOptions
+from sonic_stream.engine import Push, StreamOptions
 from sonic_stream.engines.sonic.accelerate import Placement, accelerated
-from sonic_stream.engines.sonic.config import AUDIO_TOKENS
+from sonic_stream.engines.sonic.config import VAE_SCALE
 from sonic_stream.engines.sonic.engine import SonicEngine
 from sonic_stream.engines.sonic.guidance import BRANCHES, Denoiser, Identity, branch_conditions
 from sonic_stream.engines.sonic.model import SonicModel
+from sonic_stream.engines.sonic.offline import ClipDenoiser, ClipSettings, Voice
 from sonic_stream.engines.sonic.picture import prepared_portrait
 from sonic_stream.media import AudioChunk
 
-STEPS, WINDOWS = (1, 2, 4, 8, 25), (8, 12, 25)
-SIZES, SMALL_SIZES = (256, 384, 512), (64, 128)
+STEPS, WINDOWS, SIZES, SMALL_SIZES = "1,2,4,8,25", "8,12,25", "256,384,512", "64,128"
+USUAL_STEPS = 4
+GROUPS = (1, 2, 4)  # streams side by side
+CLIP_FRAMES, CLIP_WINDOW = 50, 25
 GIB = 2**30
 
 
@@ -70,7 +75,6 @@ def unet_figures(
     audio = torch.randn(window, *identity.silence.shape).to(identity.silence)
     ids = torch.tensor([[12.5, 16.0, 16.0]]).to(identity.silence)
     conditions = branch_conditions(identity, audio, ids)
-    assert audio.shape[1] == AUDIO_TOKENS
     latents = torch.randn(BRANCHES, window, *identity.latents.shape).to(identity.latents)
     times = torch.ones(BRANCHES, window, device=placement.device)
     with FlopCounterMode(display=False) as counter:
@@ -78,81 +82,153 @@ def unet_figures(
     tflop = counter.get_total_flops() / 1e12
     out: Figures = {f"unet_tflop_{size}_w{window}": tflop}
     for kind in kinds:
-        unet: Denoiser = accelerated(model.unet, Placement(placement.device, "auto", kind))  # type: ignore[arg-type]
+        unet = accelerated(model.unet, replace(placement, acceleration=kind))
         spent_ms = timed_ms(lambda run=unet: run(latents, times, conditions), placement.device)  # type: ignore[misc]
         out[f"unet_ms_{size}_w{window}_{kind}"] = spent_ms
         out[f"unet_tflops_{size}_w{window}_{kind}"] = tflop / spent_ms * 1000
     return out
 
 
-def stream_figures(
-    model: SonicModel, size: int, steps: int, options: argparse.Namespace
-) -> Figures:
-    """A live stream as the server runs it."""
-    engine = SonicEngine(size_px=size, weights="random", steps=steps, refresh=options.refresh)
-    engine._model = model
-    stream = engine.open(engine.prepare(load_avatar(options.avatar)), StreamOptions())
-    hop = engine.spec.hop_frames * engine.spec.samples_per_frame
-    hops = 2 + max(3, round(options.seconds * engine.spec.sample_rate_hz / hop / 4))
-    samples = voice(hops * hop / 16000 + 1, 16000).astype(np.float32)
-    stages: dict[str, list[float]] = {}
-    spent, at, first_ms = [], 0, 0.0
-    for number in range(hops):
-        take = engine.spec.latency_samples if number == 0 else hop
+@dataclass(frozen=True)
+class Live:
+    """One live configuration; the window is shared among context, hop and one frame of overlap."""
+
+    size_px: int
+    steps: int
+    window: int
+    kind: str
+    streams: int = 1
+    doubled: bool = True
+
+    @property
+    def name(self) -> str:
+        rate = "" if self.doubled else "_25latents"
+        group = "" if self.streams == 1 else f"_x{self.streams}"
+        return f"{self.size_px}_s{self.steps}_w{self.window}_{self.kind}{rate}{group}"
+
+    def engine(self, model: SonicModel, refresh: int) -> SonicEngine:
+        hop = self.window // 2
+        engine = SonicEngine(
+            size_px=self.size_px, weights="random", streams=self.streams, steps=self.steps,
+            hop=hop, context=self.window - 1 - hop, overlap=1, refresh=refresh,
+            doubled=self.doubled,
+        )  # fmt: skip
+        engine._model = model
+        return engine
+
+
+def live_figures(model: SonicModel, live: Live, options: argparse.Namespace) -> Figures:
+    """Streams as the server runs them, all due at once: warmed up, then from their start."""
+    gpu = model.placement.device.startswith("cuda")
+    placement = replace(model.placement, acceleration=live.kind)
+    fast = replace(model, unet=accelerated(model.unet, placement), placement=placement)
+    engine = live.engine(fast, options.refresh)
+    engine.warm_up()
+    if gpu:
+        torch.cuda.reset_peak_memory_stats()
+    identity = engine.prepare(load_avatar(options.avatar))
+    streams = [engine.open(identity, StreamOptions(seed=n)) for n in range(live.streams)]
+    spec = engine.spec
+    hop = spec.hop_frames * spec.samples_per_frame
+    samples = voice((spec.latency_samples + options.hops * hop) / 16000, 16000).astype(np.float32)
+    spent, stages, at = [], [], 0
+    for number in range(options.hops + 1):
+        take = spec.latency_samples if number == 0 else hop
+        chunk = AudioChunk(samples[at : at + take], 16000, at)
         before_s = perf_counter()
-        stream.push(AudioChunk(samples[at : at + take], 16000, at))
+        engine.push_together([Push(stream, chunk) for stream in streams])
         spent.append(perf_counter() - before_s)
+        stages.append(engine.stage_ms)
         at += take
-        if number == 0:
-            first_ms = 1000 * spent[0]
-        elif number > 1:
-            for stage, milliseconds in engine.stage_ms.items():
-                stages.setdefault(stage, []).append(milliseconds)
-    hop_s = engine.spec.hop_frames / float(engine.spec.fps)
-    name = f"{size}_s{steps}"
+    rtf = float(np.median(spent[1:])) * float(spec.fps) / spec.hop_frames
     out: Figures = {
-        f"{stage}_ms_{name}": float(np.median(values)) for stage, values in stages.items()
+        f"{stage}_ms_{live.name}": float(np.median([s[stage] for s in stages[1:]]))
+        for stage in stages[0]
     }
-    rtf = float(np.median(spent[2:])) / hop_s
     out |= {
-        f"rtf_{name}": rtf,
-        f"fps_{name}": 25 / rtf,
-        f"first_chunk_ms_{name}": first_ms,
-        f"latency_ms_{name}": engine.spec.latency_ms,
+        f"rtf_{live.name}": rtf,
+        f"fps_{live.name}": float(spec.fps) / rtf,
+        f"first_chunk_ms_{live.name}": 1000 * spent[0],
+        f"latency_ms_{live.name}": spec.latency_ms,
     }
+    if gpu:
+        out[f"vram_gib_{live.name}"] = torch.cuda.max_memory_allocated() / GIB
+    return out
+
+
+def offline_figures(model: SonicModel, identity: Identity, kinds: list[str]) -> Figures:
+    """One noise level of a clip, against the same run eagerly in half precision."""
+    placement = model.placement
+    voiced = torch.randn(CLIP_FRAMES, *identity.silence.shape).to(identity.silence)
+    told = Voice(voiced, torch.full((CLIP_FRAMES, 2), 16.0).to(voiced))
+    noise = torch.randn(CLIP_FRAMES, *identity.latents.shape).to(identity.latents)
+    size = 8 * identity.latents.shape[-1]
+
+    def level_ms(unet: Denoiser) -> float:
+        clip = ClipDenoiser(unet, identity, told, ClipSettings(window=CLIP_WINDOW))
+        return timed_ms(lambda: clip.step(0, clip.start(noise)), placement.device, 3)
+
+    out: Figures = {
+        f"offline_level_ms_{size}_{kind}": level_ms(
+            accelerated(model.unet, replace(placement, acceleration=kind))
+        )
+        for kind in kinds
+    }
+    times = [float(value) for value in out.values() if isinstance(value, float)]
+    out[f"offline_speed_up_{size}"] = times[kinds.index("eager")] / min(times)
     return out
 
 
 @torch.inference_mode()
 def measure(options: argparse.Namespace) -> Figures:
     """All figures; those that this machine cannot give are left out, never made up."""
-    placement = Placement(precision=options.precision).resolve()
+    placement = Placement(precision=options.precision, acceleration="eager").resolve()
     gpu = placement.device.startswith("cuda")
     weights = "random-reduced" if options.reduced else ("random" if options.random_weights else "")
-    eager = Placement(placement.device, placement.precision, "eager")
-    model = SonicModel.load(weights or options.weights, eager)
+    model = SonicModel.load(weights or options.weights, placement, options.decoder)
     rate = matmul_tflops(placement)
     device = torch.cuda.get_device_name() if gpu else "CPU, one thread"
     out: Figures = {"device": device, "precision": placement.precision, "matmul_tflops": rate}
-    kinds = ["eager", "compiled", "graphs"] if gpu else ["eager"]
-    sizes = SMALL_SIZES if options.reduced else SIZES
-    for size in sizes:
+    kinds = listed(options.kinds or ("eager,compiled,graphs" if gpu else "eager"))
+    windows = [int(window) for window in listed(options.windows or WINDOWS)]
+    sizes = options.sizes or (SMALL_SIZES if options.reduced else SIZES)
+    for size in map(int, listed(sizes)):
         identity = model.identity(prepared_portrait(load_avatar(options.avatar), size))
-        for window in WINDOWS:
+        for window in windows:
             out |= unet_figures(model, identity, (size, window), kinds)
-        latents = identity.latents.expand(8, -1, -1, -1) * 0.18
-        decode_ms = timed_ms(lambda z=latents: model.pictures(z, 8), placement.device) / 8  # type: ignore[misc]
-        pictures = model.pictures(latents, 8)
-        double_ms = timed_ms(lambda p=pictures: model.doubled(p), placement.device) / 7  # type: ignore[misc]
-        out |= {f"decode_ms_{size}": decode_ms, f"rife_ms_{size}": double_ms}
+        out |= decoder_figures(model, identity)
         for kind in kinds:
-            used = out[f"unet_tflops_{size}_w{WINDOWS[-1]}_{kind}"]
+            used = out[f"unet_tflops_{size}_w{windows[-1]}_{kind}"]
             out[f"unet_roofline_share_{size}_{kind}"] = float(used or 0) / rate
-        if gpu:
-            torch.cuda.reset_peak_memory_stats()
-        for steps in STEPS:
-            out |= stream_figures(model, size, steps, options)
-        if gpu:
-            out[f"vram_gib_{size}"] = torch.cuda.max_memory_allocated() / GIB
+        for kind in kinds:
+            for plan in plans(size, windows, kind, options):
+                out |= live_figures(model, plan, options)
+        if "eager" in kinds:
+            out |= offline_figures(model, identity, kinds)
     out["peak_rss_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return out
+
+
+def plans(size: int, windows: list[int], kind: str, options: argparse.Namespace) -> list[Live]:
+    """Every number of steps and window; several streams, and no doubling, at the usual ones."""
+    steps = [int(count) for count in listed(options.steps or STEPS)]
+    usual = Live(size, USUAL_STEPS if USUAL_STEPS in steps else steps[0], windows[0], kind)
+    return [
+        *(Live(size, count, window, kind) for count in steps for window in windows),
+        replace(usual, doubled=False),
+        *(replace(usual, streams=streams) for streams in GROUPS[1:]),
+    ]
+
+
+def decoder_figures(model: SonicModel, identity: Identity) -> Figures:
+    device, size = model.placement.device, 8 * identity.latents.shape[-1]
+    latents = identity.latents.expand(8, -1, -1, -1) * VAE_SCALE
+    pictures = model.pictures(latents, 8)
+    return {
+        f"decode_ms_{size}": timed_ms(lambda: model.pictures(latents, 8), device) / 8,
+        f"rife_ms_{size}": timed_ms(lambda: model.doubled(pictures), device) / 7,
+    }
+
+
+def listed(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",")]

@@ -11,6 +11,7 @@ latency     each frame is emitted exactly when `EngineSpec` says
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
@@ -144,6 +145,41 @@ class Engine(Protocol):
     def open(self, identity: IdentityLatents, options: StreamOptions) -> Stream: ...
 
     def warm_up(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """What `Stream.push` is told, for one of several streams."""
+
+    stream: Stream
+    audio: AudioChunk
+    render: bool = True
+
+
+@runtime_checkable
+class SharedEngine(Engine, Protocol):
+    """An engine with so much to load that one process hosts several of its streams."""
+
+    @property
+    def streams(self) -> int:
+        """How many a process may host."""
+        ...
+
+    def push_together(self, pushes: Sequence[Push]) -> list[list[FrameChunk]]:
+        """`push` of each of these (different) streams; hops that fall due are made in one
+        batch, so the pictures are those of `push` but for the arithmetic's rounding."""
+        ...
+
+
+def streams_of(engine: Engine) -> int:
+    return engine.streams if isinstance(engine, SharedEngine) else 1
+
+
+def push_all(engine: Engine, pushes: Sequence[Push]) -> list[list[FrameChunk]]:
+    """Advance several streams, together where the engine can."""
+    if isinstance(engine, SharedEngine):
+        return engine.push_together(pushes)
+    return [push.stream.push(push.audio, render=push.render) for push in pushes]
 
 
 ENGINES = {

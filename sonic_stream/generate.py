@@ -17,6 +17,7 @@ from sonic_stream.avatars import load_avatar
 from sonic_stream.engine import Engine, Expression, Portrait, Stream, StreamOptions, load_engine
 from sonic_stream.media import AudioChunk, ByteArray, FloatArray
 from sonic_stream.portrait import load_portrait
+from sonic_stream.portrait.decode import decode
 from sonic_stream.recording import Video, read_sound
 
 FPS = 25
@@ -60,8 +61,12 @@ class GenerateOptions:
 class ClipModel(Protocol):
     """What `generate` needs of an engine."""
 
+    def portrait(self, image: Path | str, options: GenerateOptions) -> Any:
+        """What `frames` takes. Raises `ValueError` with reasons and advice."""
+        ...
+
     def frames(
-        self, portrait: Portrait, samples: FloatArray, options: GenerateOptions, progress: Progress
+        self, portrait: Any, samples: FloatArray, options: GenerateOptions, progress: Progress
     ) -> Iterator[ByteArray]:
         """Pictures [H, W, 3] at 25 fps, as many as the sound (16 kHz) is long."""
         ...
@@ -83,22 +88,33 @@ class QualityModel:
         from sonic_stream.engines.sonic.model import SonicModel
 
         self._model = SonicModel.load(weights, Placement(**placement))
+        self._weights = Path(weights)
+
+    def portrait(self, image: Path | str, options: GenerateOptions) -> Any:
+        """By the authors' own detector where its file lies beside the weights, and the picture is
+        no packaged avatar; else by the project's."""
+        from sonic_stream.engines.sonic.clip import has_detector, prepared_by_detector
+        from sonic_stream.engines.sonic.picture import prepared_portrait
+
+        ratio, resolution = options.expand_ratio, options.min_resolution
+        if isinstance(image, Path) and has_detector(self._weights):
+            rgb = decode(image.read_bytes())[..., :3]
+            return prepared_by_detector(rgb, self._weights, ratio, resolution)
+        return prepared_portrait(portrait_of(image, ratio), resolution)
 
     def frames(
-        self, portrait: Portrait, samples: FloatArray, options: GenerateOptions, progress: Progress
+        self, portrait: Any, samples: FloatArray, options: GenerateOptions, progress: Progress
     ) -> Iterator[ByteArray]:
         from sonic_stream.engines.sonic.clip import UPSTREAM_SEED, clip_frames
         from sonic_stream.engines.sonic.offline import ClipSettings
-        from sonic_stream.engines.sonic.picture import prepared_portrait
 
         settings = ClipSettings(
             steps=options.inference_steps,
             dynamic_scale=options.dynamic_scale,
             motion_scale=options.motion_scale,
         )
-        prepared = prepared_portrait(portrait, options.min_resolution)
         seed = UPSTREAM_SEED if options.seed is None else options.seed
-        yield from clip_frames(self._model, prepared, samples, settings, seed, progress)
+        yield from clip_frames(self._model, portrait, samples, settings, seed, progress)
 
 
 @dataclass(frozen=True)
@@ -107,8 +123,11 @@ class StreamedModel:
 
     engine: str
 
+    def portrait(self, image: Path | str, options: GenerateOptions) -> Portrait:
+        return portrait_of(image, options.expand_ratio)
+
     def frames(
-        self, portrait: Portrait, samples: FloatArray, options: GenerateOptions, progress: Progress
+        self, portrait: Any, samples: FloatArray, options: GenerateOptions, progress: Progress
     ) -> Iterator[ByteArray]:
         engine = load_engine(self.engine, size_px=options.min_resolution // 16 * 16)
         live = StreamOptions(
@@ -160,7 +179,7 @@ def generate(
             f"duration is {options.duration:g} s but {audio.name} lasts {length_s:.2f} s: "
             "leave it out, or cut the recording"
         )
-    frames = model.frames(portrait_of(image, options.expand_ratio), samples, options, progress)
+    frames = model.frames(model.portrait(image, options), samples, options, progress)
     return Video(frames, Fraction(FPS), audio, frames_of(samples))
 
 

@@ -25,6 +25,14 @@ version=$("$python" -c 'import sys; print("mediapipe==0.10.21" if sys.version_in
 bin=$(dirname "$python")
 PATH="$bin:$PATH" "$bin/npm" install --silent --no-save --no-audit --no-fund \
     --prefix "$bin/../node" "typescript@>=5.8 <6"
+# Real peers for the tests of sinks; without them those tests are skipped. Only where no init
+# would start what is installed.
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && [ ! -d /run/systemd/system ] &&
+    ! { command -v nginx && command -v janus; } >/dev/null; then
+    apt-get update -qq &&
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+            nginx-light libnginx-mod-rtmp janus || echo "no nginx or Janus here" >&2
+fi
 command -v chromium >/dev/null || command -v google-chrome >/dev/null && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     apt-get update -qq

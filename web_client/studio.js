@@ -1,5 +1,6 @@
 // The studio page: wires the elements to the session.
 
+import { CaptionLine } from "/static/lib/captions.js";
 import { WORDS, preferredLanguage, translate } from "/static/lib/i18n.js";
 import { AvatarConnection } from "/static/lib/rtc.js";
 import { Signalling } from "/static/lib/signalling.js";
@@ -16,6 +17,7 @@ const sayButton = /** @type {HTMLButtonElement} */ (byId("say-button"));
 const sayText = /** @type {HTMLInputElement} */ (byId("say-text"));
 const voice = /** @type {HTMLSelectElement} */ (byId("voice"));
 const message = byId("message");
+const caption = new CaptionLine(byId("caption"));
 const FATAL = { server_full: "serverFull", no_session: "ended", bad_token: "ended",
   worker_failed: "workerFailed", draining: "network" };
 
@@ -47,6 +49,7 @@ function receive(data) {
   else if (data.type === "answer") connection?.accept(data.sdp).catch(() => setState("error"));
   else if (data.type === "state") showState(data);
   else if (data.type === "stats") updateStats(data);
+  else if (data.type === "caption") caption.show(/** @type {any} */ (data));
   else if (data.type === "notice") say(data.message);
   else if (data.type === "error") failed(data);
 }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from avatar_server.captions import Captions
 from avatar_server.clock import Clock, MonotonicClock
 from avatar_server.errors import AvatarError
 from avatar_server.rtc.opus import OpusEncoder
@@ -50,6 +51,7 @@ class Feed:
     request_keyframe: Callable[[str], None]  # of a video codec
     refresh: Callable[[], None]  # other codecs are wanted now
     tell: Callable[[str, str], None]  # a notice's code and message
+    captions: Captions = field(default_factory=Captions)
 
 
 class Sink(Protocol):

@@ -34,6 +34,7 @@ class Outlets:
         self._hosts: Sequence[str] = section.allowed_hosts or (["*"] if local else [])
         self._rtc = rtc
         self._recordings = recordings
+        self._shared = local or section.share_recordings
 
     def open(self, command: protocol.OpenSink, feed: Feed) -> Sink:
         """Raises `SinkError` or `BadAddress`; what only shows later is told by the sink."""
@@ -55,17 +56,26 @@ class Outlets:
                 return Speaker(command.device, feed)
 
     def recordings(self) -> list[dict[str, object]]:
-        """The newest first; reads the folder."""
+        """The newest first; reads the folder. Raises `SinkError` where they are not shared."""
+        self._check_shared()
         files = [path for ending in CODECS for path in self._recordings.glob(f"*.{ending}")]
         stats = sorted(((path.stat(), path) for path in files), key=lambda s: -s[0].st_mtime)
         return [{"name": path.name, "bytes": stat.st_size} for stat, path in stats]
 
     def recording(self, name: str) -> Path:
-        """Raises `SinkError` when there is none of that name."""
+        """Raises `SinkError` when there is none of that name, or they are not shared."""
+        self._check_shared()
         path = self._recordings / name
         if not RECORDING.fullmatch(name) or not path.is_file():
             raise NoRecording(f"there is no recording {name!r}")
         return path
+
+    def _check_shared(self) -> None:
+        if not self._shared:
+            raise NotShared(
+                "recordings are not given out here; they lie in the folder paths.recordings, and "
+                "the operator can share them: [sinks] share_recordings = true"
+            )
 
     def _whip(self, command: protocol.OpenWhip) -> WhipSettings:
         check = partial(self._check, kind="whip")
@@ -80,6 +90,11 @@ class Outlets:
 
     def _check(self, url: str, kind: str) -> str:
         return addresses.check(url, SCHEMES[kind], self._hosts)
+
+
+class NotShared(SinkError):
+    code = "not_allowed"
+    status = 403
 
 
 class NoRecording(SinkError):

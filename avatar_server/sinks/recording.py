@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from avatar_server.captions import Cue
 from avatar_server.sinks.base import Feed
 from avatar_server.sinks.child import ChildSink, Program
 from avatar_server.worker.vp9 import VP9_ALPHA
@@ -35,6 +36,19 @@ class Recording(ChildSink):
             queue_bytes=QUEUE_BYTES,
         )
         super().__init__("recording", container, program, feed)
+        self._captions = feed.captions
+        self._captions.listeners.add(self._caption)
+
+    async def close(self) -> None:
+        self._captions.listeners.discard(self._caption)
+        await super().close()
+
+    def _caption(self, cue: Cue) -> None:
+        """Once, when its times are sure: what is written stays."""
+        if cue.final and cue.text:
+            self._say(
+                "caption", {"text": cue.text, "start_pts": cue.start_pts, "end_pts": cue.end_pts}
+            )
 
 
 def mux_settings(feed: Feed, container: str, codec: str) -> dict[str, object]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from avatar_server.sources.base import RATE_HZ
+from avatar_server.errors import AvatarError
+from avatar_server.sources.base import RATE_HZ, Played, Source
 from sonic_stream.media import FloatArray
 
 # No multiple of a picture's 40 ms, so that beeps begin anywhere within one; and more than twice
@@ -18,16 +19,29 @@ class BeepSource:
 
     kind = "beeps"
     finished = False
+    problem: AvatarError | None = None
 
     def __init__(self) -> None:
-        self._position = 0
+        self.position = 0
+
+    def begin(self) -> None:
+        pass
 
     def read(self, n: int) -> FloatArray:
-        time_s = (self._position + np.arange(n)) / RATE_HZ
-        self._position += n
+        time_s = (self.position + np.arange(n)) / RATE_HZ
+        self.position += n
         phase_s = (time_s + PERIOD_S / 2) % PERIOD_S
         tone = 0.5 * np.sin(2 * np.pi * 1000 * phase_s)
         return np.where(phase_s < BEEP_S, tone, 0.0).astype(np.float32)
+
+    def heard(self, position: int, pts: int) -> None:
+        pass
+
+    def interrupt(self, position: int, pts: int) -> Played:
+        return Played(self.kind, round(position / RATE_HZ, 3))
+
+    def again(self) -> Source | None:
+        return None
 
     async def close(self) -> None:
         return None

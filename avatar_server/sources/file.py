@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from avatar_server.children import end
-from avatar_server.sources.base import SampleQueue, SourceError
-from sonic_stream.media import FloatArray
+from avatar_server.sources.base import MadeAhead, Source, SourceError
 
 PROBE_TIMEOUT_S = 30.0
+EXIT_TIMEOUT_S = 5.0
 BUFFER_S = 2.0  # what is decoded ahead of being heard
 
 
@@ -55,43 +55,37 @@ def _reason(problem: bytes) -> str:
         return "this file cannot be read"
 
 
-class FileSource:
-    """Opened with `open`; a reader task keeps at most `BUFFER_S` seconds decoded."""
+class FileSource(MadeAhead):
+    """A file that a child process decodes, at most `BUFFER_S` seconds ahead."""
 
     kind = "file"
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        self._queue = SampleQueue(BUFFER_S)
-        self._ended = False
-        self._reader = asyncio.create_task(self._fill())
+    def __init__(self, path: Path) -> None:
+        super().__init__(BUFFER_S)
+        self._path = path
 
-    @classmethod
-    async def open(cls, path: Path) -> FileSource:
-        return cls(await _start("pcm", path))
+    def again(self) -> Source | None:
+        return FileSource(self._path)
 
-    def read(self, n: int) -> FloatArray:
-        return self._queue.take(n)
+    async def _make(self) -> None:
+        process = await _start("pcm", self._path)
+        try:
+            assert process.stdout is not None
+            rest = b""
+            while data := await process.stdout.read(1 << 16):
+                data = rest + data
+                whole = len(data) // 4 * 4
+                rest = data[whole:]
+                samples = np.frombuffer(data[:whole], "<f4")
+                self._queue.put(np.clip(np.nan_to_num(samples), -1.0, 1.0))
+                await self._queue.room()
+            await self._judge(process)
+        finally:
+            await end(process)
 
-    @property
-    def finished(self) -> bool:
-        return self._ended and not len(self._queue)
-
-    async def close(self) -> None:
-        self._ended = True
-        self._queue.take(len(self._queue))
-        self._reader.cancel()
-        await asyncio.gather(self._reader, return_exceptions=True)
-        await end(self._process)
-
-    async def _fill(self) -> None:
-        assert self._process.stdout is not None
-        rest = b""
-        while data := await self._process.stdout.read(1 << 16):
-            data = rest + data
-            whole = len(data) // 4 * 4
-            rest = data[whole:]
-            samples = np.frombuffer(data[:whole], "<f4")
-            self._queue.put(np.clip(np.nan_to_num(samples), -1.0, 1.0))
-            await self._queue.room()
-        self._ended = True
+    async def _judge(self, process: asyncio.subprocess.Process) -> None:
+        """The file itself was good when it was uploaded."""
+        problem = b"" if process.stderr is None else await process.stderr.read()
+        async with asyncio.timeout(EXIT_TIMEOUT_S):
+            if await process.wait() != 0:
+                raise SourceError(_reason(problem))

@@ -1,16 +1,12 @@
-"""Server side of the workers: one process per stream, a warm spare, restart after a crash."""
+"""Server side of the workers: places for streams, a warm spare, restart after a crash."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import os
-import socket
-import sys
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,37 +14,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from avatar_server.children import end
 from avatar_server.clock import Clock
 from avatar_server.errors import WorkerFailed
-from avatar_server.worker.process import WIRE_RATE_HZ, spec_from
-from avatar_server.worker.wire import Decoder, WireError, WireMessage, encode
+from avatar_server.worker.child import HANG_S, EngineRequest, Place, WorkerProcess
+from avatar_server.worker.process import WIRE_RATE_HZ
+from avatar_server.worker.wire import WireMessage
 from sonic_stream.engine import StreamOptions
 from sonic_stream.media import EngineSpec, MediaPacket
 
 log = logging.getLogger(__name__)
 
-START_TIMEOUT_S = 60.0
-HANG_S = 5.0
 MAX_RESTARTS = 3
 RESTART_WINDOW_S = 30.0
-# So much sound that a worker did not even take means that it is stuck.
-MAX_UNSENT_BYTES = int(HANG_S * WIRE_RATE_HZ * 2)
-STREAM = 0  # a process hosts one stream of ours
-
-
-@dataclass(frozen=True, slots=True)
-class EngineRequest:
-    """Which engine a worker loads, and how long that may take."""
-
-    name: str
-    size_px: int
-    settings: Mapping[str, str | int | float | bool] = field(default_factory=dict)
-    start_timeout_s: float = START_TIMEOUT_S
-
-    def as_json(self) -> str:
-        fields = {"name": self.name, "size_px": self.size_px, "settings": dict(self.settings)}
-        return json.dumps(fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,84 +57,19 @@ class WorkerError:
 WorkerEvent = MediaPacket | WorkerStats | WorkerRestarted | WorkerError
 
 
-class WorkerProcess:
-    """One child process and its connection."""
+@dataclass(eq=False, slots=True)
+class _Host:
+    """A worker process, loaded or still loading, and how many streams have a place in it."""
 
-    def __init__(
-        self,
-        process: asyncio.subprocess.Process,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> None:
-        self.process = process
-        self._reader = reader
-        self._writer = writer
-        self._decoder = Decoder()
-        self._received: deque[WireMessage] = deque()
-
-    @classmethod
-    async def start(cls, engine: EngineRequest) -> tuple[WorkerProcess, EngineSpec]:
-        """Start a child and wait until its engine is loaded. Raises `WorkerFailed`."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "avatar_server.worker",
-                str(theirs.fileno()), engine.as_json(),
-                pass_fds=(theirs.fileno(),),
-                stdin=asyncio.subprocess.DEVNULL,
-                env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-            )  # fmt: skip
-        reader, writer = await asyncio.open_connection(sock=ours)
-        worker = cls(process, reader, writer)
-        try:
-            async with asyncio.timeout(engine.start_timeout_s):
-                loaded = await worker.receive()
-        except TimeoutError:
-            loaded = None
-        except asyncio.CancelledError:
-            await worker.kill()
-            raise
-        if loaded is None or loaded.kind == "failed":
-            await worker.kill()
-            reason = loaded.fields["message"] if loaded else "its worker did not start; see the log"
-            raise WorkerFailed(f"engine {engine.name!r}: {reason}")
-        return worker, spec_from(loaded.fields["spec"])
-
-    async def receive(self) -> WireMessage | None:
-        """The next message; None when the worker is gone or talks nonsense."""
-        while not self._received:
-            try:
-                data = await self._reader.read(1 << 18)
-                self._received.extend(self._decoder.feed(data))
-            except (ConnectionError, WireError):
-                return None
-            if not data:
-                return None
-        return self._received.popleft()
-
-    def send(self, kind: str, fields: dict[str, Any], body: bytes = b"") -> bool:
-        """Queue a message; False when too much is unsent already and it was not."""
-        transport = self._writer.transport
-        if transport.is_closing():
-            return False
-        if kind == "audio" and transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
-            return False
-        self._writer.write(encode(WireMessage(kind, {"stream": STREAM, **fields}, body)))
-        return True
-
-    def hang_up(self) -> None:
-        """Without its connection a worker ends by itself; `kill` makes sure."""
-        self._writer.transport.abort()
-
-    async def kill(self) -> None:
-        self.hang_up()
-        await end(self.process)
+    task: asyncio.Task[WorkerProcess]
+    taken: int = 0
 
 
 class WorkerPool:
-    """Keeps `spare` workers with a loaded engine, so that a session starts at once.
+    """Keeps `spare` places in workers with a loaded engine, so that a session starts at once.
 
-    There are never more than `limit` processes: an engine may fill a card.
+    How many streams a process hosts is the engine's word: one for a light engine, several where
+    the weights fill a card. There are never more than `limit` places taken.
     """
 
     def __init__(
@@ -167,63 +79,96 @@ class WorkerPool:
         self._clock = clock
         self._spare = spare
         self._limit = limit
-        self._taken = 0
+        self._places = 1  # of a process; known once the first one is loaded
+        self._hosts: list[_Host] = []
         self._opened = 0
-        self._warm: deque[asyncio.Task[tuple[WorkerProcess, EngineSpec]]] = deque()
         self._closed = False
 
     async def start(self) -> None:
         """Returns when the first spare is warm. Raises `WorkerFailed`."""
         self._refill()
-        if self._warm:
-            await asyncio.shield(self._warm[0])
+        if self._hosts:
+            await asyncio.shield(self._hosts[0].task)
 
     async def open(self, request: StreamRequest) -> WorkerStream:
         """A stream whose seed is 0 gets one of its own: no two avatars blink together.
 
         Raises `WorkerFailed`.
         """
-        worker, spec = await self.take()
+        place = await self.take()
         self._opened += 1
         options = replace(request.options, seed=request.options.seed or self._opened)
-        request = replace(request, options=options)
-        return WorkerStream(self, request, worker, spec, self._clock)
+        return WorkerStream(self, replace(request, options=options), place, self._clock)
 
-    async def take(self) -> tuple[WorkerProcess, EngineSpec]:
-        """A loaded worker: a warm one if there is, else a fresh one."""
-        self._taken += 1
-        try:
-            while self._warm:
-                task = self._warm.popleft()
-                self._refill()
-                worker, spec = await task
-                if worker.process.returncode is None:
-                    return worker, spec
-            return await WorkerProcess.start(self._engine)
-        except BaseException:
-            self._taken -= 1
-            raise
+    async def take(self) -> Place:
+        """A place in a loaded worker, a warm one if there is. Raises `WorkerFailed`."""
+        while True:
+            host = next((h for h in self._hosts if h.taken < self._places), None)
+            host = host or self._begin()
+            host.taken += 1
+            self._refill()
+            try:
+                worker = await asyncio.shield(host.task)
+            except BaseException as error:
+                host.taken -= 1
+                if isinstance(error, WorkerFailed):
+                    self._forget(host)
+                raise
+            if worker.process.returncode is None:
+                return worker.join()
+            self._forget(host)
 
-    async def give_back(self, worker: WorkerProcess) -> None:
-        """Every worker that was taken comes back once; it is ended, and its place is free."""
-        await worker.kill()
-        self._taken -= 1
+    async def give_back(self, place: Place, *, broken: bool = False) -> None:
+        """Every place that was taken comes back once. A broken process is ended, and one that
+        hosted a single stream: the next session begins in a fresh one."""
+        worker = place.worker
+        worker.leave(place.stream)
+        host = next((h for h in self._hosts if h.task.done() and _loaded(h) is worker), None)
+        if host is None:  # another stream found it broken first
+            return
+        host.taken -= 1
+        spare = self._free() - self._places
+        if broken or (host.taken == 0 and (self._places == 1 or spare >= self._spare)):
+            self._forget(host)
+            await worker.kill()
         self._refill()
 
     async def close(self) -> None:
         self._closed = True
-        for task in self._warm:
-            task.cancel()
-        for result in await asyncio.gather(*self._warm, return_exceptions=True):
-            if isinstance(result, tuple):
-                await result[0].kill()
-        self._warm.clear()
+        for host in self._hosts:
+            host.task.cancel()
+        tasks = [host.task for host in self._hosts]
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(result, WorkerProcess):
+                await result.kill()
+        self._hosts.clear()
+
+    def _free(self) -> int:
+        return sum(max(self._places - host.taken, 0) for host in self._hosts)
 
     def _refill(self) -> None:
-        room = min(self._spare, self._limit - self._taken)
-        while len(self._warm) < room and not self._closed:
-            start = WorkerProcess.start(self._engine)
-            self._warm.append(asyncio.create_task(start))
+        taken = sum(host.taken for host in self._hosts)
+        while not self._closed and self._free() < min(self._spare, self._limit - taken):
+            self._begin()
+
+    def _begin(self) -> _Host:
+        host = _Host(asyncio.create_task(self._load(), name="worker start"))
+        self._hosts.append(host)
+        return host
+
+    async def _load(self) -> WorkerProcess:
+        worker = await WorkerProcess.start(self._engine)
+        self._places = worker.streams
+        return worker
+
+    def _forget(self, host: _Host) -> None:
+        if host in self._hosts:
+            self._hosts.remove(host)
+
+
+def _loaded(host: _Host) -> WorkerProcess | None:
+    failed = host.task.cancelled() or host.task.exception() is not None
+    return None if failed else host.task.result()
 
 
 class WorkerStream:
@@ -234,33 +179,29 @@ class WorkerStream:
     """
 
     def __init__(
-        self,
-        pool: WorkerPool,
-        request: StreamRequest,
-        worker: WorkerProcess,
-        spec: EngineSpec,
-        clock: Clock,
+        self, pool: WorkerPool, request: StreamRequest, place: Place, clock: Clock
     ) -> None:
-        self.spec = spec
+        self.spec: EngineSpec = place.worker.spec
         self._pool = pool
         self._request = request
-        self._worker: WorkerProcess | None = worker
+        self._place: Place | None = place
         self._clock = clock
         self._codecs: list[str] = []
         self._skip_until_frame = False
+        self._broken = False
         self._restarts: deque[float] = deque(maxlen=MAX_RESTARTS)
-        self._introduce(worker)
+        self._introduce(place)
 
     def push_audio(self, samples: npt.NDArray[np.int16], pts: int, generation: int) -> None:
         """`samples` int16 [n] at 48 kHz from `pts` on. Never blocks; a dead or stuck worker
         misses it, and a new one begins at a frame's start."""
         frame = WIRE_RATE_HZ * self.spec.fps.denominator // self.spec.fps.numerator
-        if self._worker is None or (self._skip_until_frame and pts % frame):
+        if self._place is None or (self._skip_until_frame and pts % frame):
             return
         self._skip_until_frame = False
         fields = {"pts": pts, "generation": generation}
-        if not self._worker.send("audio", fields, samples.tobytes()):
-            self._worker.hang_up()  # noticed, and replaced, where events are read
+        if not self._place.send("audio", fields, samples.tobytes()):
+            self._place.worker.hang_up()  # noticed, and replaced, where events are read
 
     def set_options(self, options: StreamOptions) -> None:
         """A seed of 0 leaves the stream's as it is."""
@@ -298,18 +239,24 @@ class WorkerStream:
                 log.warning("worker: %s", message.fields["message"])
 
     async def close(self) -> None:
-        worker, self._worker = self._worker, None
-        if worker is not None:
-            await self._pool.give_back(worker)
+        place, self._place = self._place, None
+        if place is not None:
+            await self._pool.give_back(place, broken=self._broken)
 
     async def _next_message(self) -> WireMessage | None:
-        if self._worker is None:
+        """None when the stream needs another place."""
+        if self._place is None:
             return None
+        worker = self._place.worker
+        before = worker.messages
         try:
             async with asyncio.timeout(HANG_S if self._codecs else None):
-                return await self._worker.receive()
+                message = await self._place.receive()
+                self._broken = message is None
+                return message
         except TimeoutError:
             log.warning("a worker made nothing for %g s", HANG_S)
+            self._broken = worker.messages == before  # else only this stream is in trouble
             return None
 
     async def _restart(self) -> WorkerEvent:
@@ -320,16 +267,17 @@ class WorkerStream:
         await self.close()
         log.warning("a worker died and is replaced")
         try:
-            self._worker, _ = await self._pool.take()
+            self._place = await self._pool.take()
         except WorkerFailed as error:
             return WorkerError(str(error))
         self._skip_until_frame = True
-        self._introduce(self._worker)
+        self._broken = False
+        self._introduce(self._place)
         return WorkerRestarted(len(self._restarts))
 
-    def _introduce(self, worker: WorkerProcess) -> None:
+    def _introduce(self, place: Place) -> None:
         request = self._request
-        worker.send(
+        place.send(
             "open",
             {
                 "identity": str(request.identity),
@@ -340,8 +288,8 @@ class WorkerStream:
         )
 
     def _tell(self, kind: str, fields: dict[str, Any]) -> None:
-        if self._worker is not None:
-            self._worker.send(kind, fields)
+        if self._place is not None:
+            self._place.send(kind, fields)
 
 
 def _packet(message: WireMessage, fps: Fraction) -> MediaPacket:

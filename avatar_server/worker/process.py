@@ -27,15 +27,25 @@ from avatar_server.metrics import Rolling
 from avatar_server.worker.encoders import VideoEncoder, open_encoder
 from avatar_server.worker.stacking import ALPHA, over
 from avatar_server.worker.wire import Decoder, WireMessage, encode
-from sonic_stream.engine import Engine, Stream, StreamOptions, load_engine
+from sonic_stream.engine import (
+    Engine,
+    Push,
+    Stream,
+    StreamOptions,
+    load_engine,
+    push_all,
+    streams_of,
+)
 from sonic_stream.media import AudioChunk, ByteArray, EngineSpec, FrameChunk, IdentityLatents
 from sonic_stream.resample import Decimator
 
 log = logging.getLogger(__name__)
 
 WIRE_RATE_HZ = 48_000
-# More waiting sound than this means being late: only the newest frame is drawn.
-LATE_SAMPLES = WIRE_RATE_HZ * 160 // 1000
+# So much sound waiting beyond a hop means being late: only the newest hop is drawn.
+LATE_SAMPLES = WIRE_RATE_HZ * 120 // 1000
+# So much is not caught up with: the stream begins anew at the newest sound.
+LOST_SAMPLES = 3 * WIRE_RATE_HZ
 STATS_EVERY_FRAMES = 25
 NEUTRAL = 160  # grey behind a transparent picture whose engine names no background
 
@@ -53,8 +63,9 @@ class HostedStream:
     encoders: dict[str, VideoEncoder] = field(default_factory=dict)
     keyframes: set[str] = field(default_factory=set)
     stages: dict[str, Rolling] = field(default_factory=dict)
+    heard_samples: int = 0
     frames: int = 0
-    skipped_samples: int = 0
+    dropped: int = 0
 
     def set_codecs(self, codecs: list[str]) -> None:
         """Keep, open and close encoders; a new one starts with a key frame by itself."""
@@ -73,6 +84,43 @@ class HostedStream:
         self.stream.configure(replace(options, alpha=wanted))
         self.options = options
 
+    def take(self) -> Push:
+        """The next piece of waiting sound: up to the end of the hop that it makes due.
+
+        Late means that it is not drawn if the next hop has been heard already.
+        """
+        spec = self.spec
+        hop_samples = spec.hop_frames * WIRE_RATE_HZ * spec.fps.denominator // spec.fps.numerator
+        late = self._waiting_samples() > hop_samples + LATE_SAMPLES
+        pieces, made, first = [], 0, self.waiting[0]
+        while self.waiting and not made:
+            chunk = self.waiting.popleft()
+            pieces.append(self.decimator.push(chunk.samples))
+            before = spec.frames_ready(self.heard_samples)
+            self.heard_samples += len(pieces[-1])
+            made = spec.frames_ready(self.heard_samples) - before
+        render = not late or self._waiting_samples() < hop_samples
+        self.dropped += 0 if render else made
+        pts = first.pts * spec.sample_rate_hz // WIRE_RATE_HZ
+        audio = AudioChunk(np.concatenate(pieces), spec.sample_rate_hz, pts, chunk.generation)
+        return Push(self.stream, audio, render)
+
+    def skip(self) -> None:
+        """When too much waits, begin anew at the first whole frame of what is left to hear."""
+        if self._waiting_samples() <= LOST_SAMPLES:
+            return
+        frame = WIRE_RATE_HZ * self.spec.fps.denominator // self.spec.fps.numerator
+        before = self._waiting_samples()
+        while self.waiting and (len(self.waiting) > 2 or self.waiting[0].pts % frame):
+            self.waiting.popleft()
+        self.dropped += (before - self._waiting_samples()) // frame
+        self.stream.reset()
+        self.decimator = Decimator(WIRE_RATE_HZ // self.spec.sample_rate_hz)
+        self.heard_samples = 0
+
+    def _waiting_samples(self) -> int:
+        return sum(len(chunk.samples) for chunk in self.waiting)
+
     def measured(self, stage: str, milliseconds: float) -> None:
         self.stages.setdefault(stage, Rolling()).add(milliseconds)
 
@@ -87,10 +135,10 @@ class Worker:
         self._streams: dict[int, HostedStream] = {}
 
     def serve(self) -> None:
-        self._send("loaded", {"spec": spec_fields(self._engine.spec)})
+        streams = streams_of(self._engine)
+        self._send("loaded", {"spec": spec_fields(self._engine.spec), "streams": streams})
         while self._receive():
-            for ident, hosted in list(self._streams.items()):
-                self._advance(ident, hosted)
+            self._advance()
 
     def _receive(self) -> bool:
         """Take all that has come; wait only when nothing is left to do. False at the end."""
@@ -146,18 +194,15 @@ class Worker:
             case "keyframe":
                 hosted.keyframes.add(fields["codec"])
 
-    def _advance(self, ident: int, hosted: HostedStream) -> None:
-        late = sum(len(chunk.samples) for chunk in hosted.waiting) > LATE_SAMPLES
-        while hosted.waiting:
-            chunk = hosted.waiting.popleft()
-            render = not late or len(hosted.waiting) < 2
-            made = hosted.stream.push(_for_engine(chunk, hosted), render=render)
+    def _advance(self) -> None:
+        """A piece of sound for each stream that has some; what falls due is made together."""
+        for hosted in self._streams.values():
+            hosted.skip()
+        turn = [(ident, hosted) for ident, hosted in self._streams.items() if hosted.waiting]
+        pushes = [hosted.take() for _, hosted in turn]
+        for (ident, hosted), made in zip(turn, push_all(self._engine, pushes), strict=True):
             for frames in made:
                 self._emit(ident, hosted, frames)
-            if not render:
-                hosted.skipped_samples += len(chunk.samples)
-            if late and made:
-                return
 
     def _emit(self, ident: int, hosted: HostedStream, frames: FrameChunk) -> None:
         for stage, milliseconds in self._engine.stage_ms.items():
@@ -192,12 +237,6 @@ class Worker:
         self._connection.sendall(encode(WireMessage(kind, fields, body)))
 
 
-def _for_engine(chunk: AudioChunk, hosted: HostedStream) -> AudioChunk:
-    rate_hz = hosted.spec.sample_rate_hz
-    samples = hosted.decimator.push(chunk.samples)
-    return AudioChunk(samples, rate_hz, chunk.pts * rate_hz // WIRE_RATE_HZ, chunk.generation)
-
-
 def _rungs(
     picture: ByteArray, behind: ByteArray | None, codecs: Iterable[str]
 ) -> dict[str, ByteArray]:
@@ -214,8 +253,7 @@ def _stats(hosted: HostedStream) -> dict[str, Any]:
         name: {"p50": rolling.percentile(50), "p95": rolling.percentile(95)}
         for name, rolling in hosted.stages.items()
     }
-    dropped = int(hosted.skipped_samples * hosted.spec.fps / WIRE_RATE_HZ)
-    return {"frames": hosted.frames, "dropped": dropped, "stages": stages}
+    return {"frames": hosted.frames, "dropped": hosted.dropped, "stages": stages}
 
 
 def spec_fields(spec: EngineSpec) -> dict[str, Any]:

@@ -12,6 +12,7 @@ half a second to either side: who hears the beep at +120 sees the picture 120 ms
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from time import perf_counter
@@ -19,7 +20,7 @@ from time import perf_counter
 import cv2
 import numpy as np
 
-from sonic_stream.engine import Portrait, StreamOptions
+from sonic_stream.engine import Portrait, Push, StreamOptions
 from sonic_stream.media import (
     AudioChunk,
     ByteArray,
@@ -93,11 +94,12 @@ class _State:
 
 
 class TestcardEngine:
-    """Needs no weights; `look_ahead_ms` lets tests declare a latency of their own."""
+    """Needs no weights; `look_ahead_ms` and `streams` let tests declare what they like."""
 
     __test__ = False  # not a test case
 
-    def __init__(self, *, size_px: int = 512, look_ahead_ms: int = 80) -> None:
+    def __init__(self, *, size_px: int = 512, look_ahead_ms: int = 80, streams: int = 1) -> None:
+        self.streams = streams
         self._spec = EngineSpec("testcard", 16000, FPS, size_px, 1, 0, 16 * look_ahead_ms)
         self.stage_ms: dict[str, float] = {}
 
@@ -113,6 +115,9 @@ class TestcardEngine:
 
     def open(self, identity: IdentityLatents, options: StreamOptions) -> TestcardStream:
         return TestcardStream(self, identity)
+
+    def push_together(self, pushes: Sequence[Push]) -> list[list[FrameChunk]]:
+        return [push.stream.push(push.audio, render=push.render) for push in pushes]
 
     def warm_up(self) -> None:
         return None

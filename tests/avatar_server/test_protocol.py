@@ -18,7 +18,7 @@ from avatar_server.errors import BadMessage, ServerFull
         ('{"type": "dance"}', "dance"),
         ('{"type": "say"}', "text"),
         ('{"type": "say", "text": ""}', "at least 1"),
-        (json.dumps({"type": "say", "text": "x" * 2001}), "at most 2000"),
+        (json.dumps({"type": "say", "text": "x" * 20_001}), "at most 20000"),
         ('{"type": "set", "lip_sync_offset_ms": 501}', "500"),
         ('{"type": "set", "dynamic_scale": "loud"}', "dynamic_scale"),
         ('{"type": "set", "colour": 1}', "colour"),

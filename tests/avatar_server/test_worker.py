@@ -16,20 +16,21 @@ from hypothesis import strategies as st
 
 from avatar_server.clock import MonotonicClock
 from avatar_server.errors import WorkerFailed
+from avatar_server.worker.child import EngineRequest
 from avatar_server.worker.encoders import open_encoder
 from avatar_server.worker.pool import (
-    EngineRequest,
     StreamRequest,
     WorkerPool,
     WorkerRestarted,
     WorkerStats,
     WorkerStream,
 )
+from avatar_server.worker.process import WIRE_RATE_HZ, HostedStream
 from avatar_server.worker.wire import Decoder, WireError, WireMessage, encode
 from sonic_stream.avatars import load_avatar
 from sonic_stream.engine import StreamOptions, load_engine
 from sonic_stream.engines.testcard import read_pts
-from sonic_stream.media import MediaPacket
+from sonic_stream.media import AudioChunk, IdentityLatents, MediaPacket
 from sonic_stream.resample import Decimator
 
 MESSAGES = st.builds(
@@ -198,8 +199,8 @@ async def test_a_dead_worker_is_replaced_and_numbers_go_on(identity: Path) -> No
                         restarts += 1
                     elif isinstance(event, MediaPacket):
                         (after if restarts else before).append(event)
-                        if len(before) == 10 and not restarts and stream._worker is not None:
-                            stream._worker.process.kill()
+                        if len(before) == 10 and not restarts and stream._place is not None:
+                            stream._place.worker.process.kill()
                         if len(after) == 10:
                             break
         finally:
@@ -213,8 +214,8 @@ async def test_a_dead_worker_is_replaced_and_numbers_go_on(identity: Path) -> No
 
 async def test_a_worker_ends_with_its_server(identity: Path) -> None:
     async with running(identity) as (_, stream):
-        worker = stream._worker
-        assert worker is not None
+        assert stream._place is not None
+        worker = stream._place.worker
         worker._writer.transport.abort()
         assert await asyncio.wait_for(worker.process.wait(), 5) == 0
 
@@ -237,9 +238,9 @@ async def test_there_are_never_more_workers_than_the_limit(identity: Path) -> No
     pool = WorkerPool(EngineRequest("testcard", 128), MonotonicClock(), spare=1, limit=1)
     await pool.start()
     stream = await pool.open(StreamRequest(identity, StreamOptions()))
-    assert not pool._warm  # the one place is taken
+    assert pool._free() == 0  # the one place is taken
     await stream.close()
-    assert len(pool._warm) == 1
+    assert pool._free() == 1
     await pool.close()
 
 
@@ -257,3 +258,129 @@ async def test_every_stream_lives_a_life_of_its_own(identity: Path) -> None:
     for stream in (first, second, third):
         await stream.close()
     await pool.close()
+
+
+@asynccontextmanager
+async def sharing(identity: Path, places: int, streams: int) -> AsyncIterator[list[WorkerStream]]:
+    """Streams of an engine that hosts several in a process."""
+    request = EngineRequest("testcard", 128, {"streams": places})
+    pool = WorkerPool(request, MonotonicClock(), limit=streams)
+    await pool.start()
+    opened = [await pool.open(StreamRequest(identity, StreamOptions())) for _ in range(streams)]
+    try:
+        for stream in opened:
+            stream.set_codecs(frozenset({"vp8"}))
+        yield opened
+    finally:
+        for stream in opened:
+            await stream.close()
+        await pool.close()
+
+
+def pids(streams: list[WorkerStream]) -> list[int]:
+    return [s._place.worker.process.pid for s in streams if s._place is not None]
+
+
+async def test_streams_share_as_few_processes_as_the_engine_allows(identity: Path) -> None:
+    async with sharing(identity, places=2, streams=3) as streams:
+        first, second, third = pids(streams)
+        assert first == second != third
+        for number in range(40):
+            for stream in streams[: 3 if number % 2 else 2]:  # the third has half the sound
+                tick(stream, number if stream is not streams[2] else number // 2)
+            await asyncio.sleep(0.005)
+        made = await asyncio.gather(*(collected(stream, 8) for stream in streams))
+        for packets in made:
+            assert decoded(packets) == [packet.pts for packet in packets] == list(range(8))
+
+
+async def test_a_place_is_free_again_while_its_neighbour_goes_on(identity: Path) -> None:
+    async with sharing(identity, places=2, streams=2) as streams:
+        left, stays = streams
+        pid, pool = pids([stays])[0], stays._pool
+        await left.close()
+        assert stays._place is not None
+        assert stays._place.worker.process.returncode is None
+        for number in range(30):
+            tick(stays, number)
+            await asyncio.sleep(0.005)
+        assert len(await collected(stays, 8)) == 8
+        again = await pool.open(StreamRequest(identity, StreamOptions()))
+        assert pids([again]) == [pid]
+        await again.close()
+
+
+async def test_when_a_shared_worker_dies_all_its_streams_go_on_in_another(identity: Path) -> None:
+    async with sharing(identity, places=2, streams=2) as streams:
+        old, number = pids(streams)[0], 0
+
+        async def speak() -> None:
+            nonlocal number
+            while True:
+                for stream in streams:
+                    tick(stream, number)
+                number += 1
+                await asyncio.sleep(0.01)
+
+        async def watch(stream: WorkerStream) -> tuple[int, list[MediaPacket]]:
+            restarts, after = 0, []
+            async with asyncio.timeout(20):
+                async for event in stream.events():
+                    restarts += isinstance(event, WorkerRestarted)
+                    if isinstance(event, MediaPacket):
+                        if not restarts and event.pts == 5 and stream is streams[0]:
+                            stream._place.worker.process.kill()  # type: ignore[union-attr]
+                        after += [event] * bool(restarts)
+                        if len(after) == 8:
+                            break
+            return restarts, after
+
+        speaker = asyncio.create_task(speak())
+        try:
+            outcomes = await asyncio.gather(*(watch(stream) for stream in streams))
+        finally:
+            speaker.cancel()
+            await asyncio.gather(speaker, return_exceptions=True)
+        new = pids(streams)
+        assert new[0] == new[1] != old
+        for restarts, after in outcomes:
+            assert restarts == 1
+            assert after[0].keyframe
+            assert decoded(after) == [packet.pts for packet in after]
+
+
+def hosted(look_ahead_ms: int = 80) -> HostedStream:
+    engine = load_engine("testcard", size_px=64, look_ahead_ms=look_ahead_ms)
+    latents: IdentityLatents = engine.prepare(load_avatar("mira"))
+    options = StreamOptions()
+    return HostedStream(engine.open(latents, options), options, engine.spec, 300_000, Decimator())
+
+
+def waits(stream: HostedStream, first: int, count: int) -> None:
+    for number in range(first, first + count):
+        silence = np.zeros(960, np.float32)
+        stream.waiting.append(AudioChunk(silence, WIRE_RATE_HZ, number * 960, number))
+
+
+def test_a_piece_of_sound_ends_with_the_hop_that_it_makes_due() -> None:
+    stream = hosted()
+    waits(stream, 0, 11)
+    taken = [stream.take() for _ in range(3)]
+    assert [len(push.audio.samples) for push in taken] == [6 * 320, 2 * 320, 2 * 320]
+    assert [push.audio.generation for push in taken] == [5, 7, 9]
+    assert [push.render for push in taken] == [False, True, True]
+    assert stream.dropped == 1
+    assert len(stream.waiting) == 1
+
+
+def test_what_cannot_be_caught_up_with_is_skipped() -> None:
+    stream = hosted()
+    waits(stream, 0, 6)
+    stream.stream.push(stream.take().audio)
+    waits(stream, 6, 160)  # more than three seconds
+    stream.skip()
+    assert stream.dropped == 79
+    assert [chunk.pts for chunk in stream.waiting] == [164 * 960, 165 * 960]
+    waits(stream, 166, 4)
+    push = stream.take()
+    assert [chunk.pts for chunk in stream.stream.push(push.audio)] == [82]

@@ -86,11 +86,14 @@ class Reception:
 
 
 def read(source: str | Path, seconds: float | None = None, **options: str) -> Reception:
-    """Decode a file, or a live address for so many seconds of its own time. Blocks."""
+    """Decode a file, or a live address for so many seconds of its own time. Blocks. Raises
+    `LookupError` when sound or picture is missing."""
     reception = Reception()
     first_s: float | None = None
     with av.open(str(source), timeout=(10.0, 10.0), options=options) as container:
         wanted = [*container.streams.video[:1], *container.streams.audio[:1]]
+        if len(wanted) < 2:
+            raise LookupError(f"{source} has no sound or no picture (yet)")
         for packet in container.demux(wanted):
             for frame in packet.decode():
                 first_s = frame.time if first_s is None else first_s

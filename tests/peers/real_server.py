@@ -33,6 +33,19 @@ class RealServer:
         listing: list[dict[str, Any]] = json.loads(self.get("/api/sessions"))
         return listing
 
+    def workers(self) -> list[int]:
+        """Process ids of its workers, the oldest first."""
+        found = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                parent = int(stat.read_text().rsplit(")", 1)[1].split()[1])
+                command = (stat.parent / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if parent == self.process.pid and b"avatar_server.worker" in command:
+                found.append(int(stat.parent.name))
+        return sorted(found)
+
 
 Section = Mapping[str, object] | list[dict[str, object]]
 

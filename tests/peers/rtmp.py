@@ -28,7 +28,7 @@ rtmp {{
   server {{
     listen 127.0.0.1:{port};
     chunk_size 4096;
-    application live {{ live on; }}
+    application live {{ live on; wait_key on; wait_video on; }}
     application closed {{ live on; deny publish all; }}
   }}
 }}
@@ -86,8 +86,8 @@ def pull(url: str, seconds: float, patience_s: float = 15.0) -> Reception:
     deadline_s = time.monotonic() + patience_s
     while True:
         try:
-            return read(url, seconds, rtmp_live="live", analyzeduration="500000")
-        except av.FFmpegError:
+            return read(url, seconds, rtmp_live="live", analyzeduration="3000000")
+        except (av.FFmpegError, LookupError):
             if time.monotonic() > deadline_s:
                 raise
             time.sleep(0.3)

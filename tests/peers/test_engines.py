@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from tests.peers.real_server import real_server
 
 TINY = {
     "weights": "random-reduced", "device": "cpu", "steps": 1, "hop": 2, "context": 1,
-    "overlap": 0, "refresh": 0,
+    "overlap": 0, "refresh": 0, "streams": 2,
 }  # fmt: skip
 
 
@@ -35,6 +36,16 @@ async def test_a_viewer_sees_the_diffusion_engine() -> None:
             await client.send("offer", sdp=offer)
             await accept(peer, (await client.expect("answer"))["sdp"])
             track = next(r.track for r in peer.getReceivers() if r.track.kind == "video")
-            async with asyncio.timeout(30):
-                frames = [await track.recv() for _ in range(4)]
-            assert {frame.width for frame in frames} == {128}
+            frames = asyncio.create_task(first(track, 4))
+            async with asyncio.timeout(60):
+                while not frames.done():
+                    await client.send("ping", t=0)  # a session that nobody speaks to ends
+                    await asyncio.wait([frames], timeout=1.0)
+            assert {frame.width for frame in await frames} == {128}
+            async with studio(server.url):
+                assert len(server.sessions()) == 2
+                assert len(server.workers()) == 1  # with one copy of the weights
+
+
+async def first(track: Any, count: int) -> list[Any]:
+    return [await track.recv() for _ in range(count)]

@@ -9,7 +9,9 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
+import av
 import uvicorn
 from aiortc import (
     MediaStreamTrack,
@@ -21,7 +23,7 @@ from aiortc import (
 from aiortc.mediastreams import MediaStreamError
 from fastapi import FastAPI, Request, Response
 
-from avatar_server.rtc.aiortc_internals import divert_audio, host_addresses
+from avatar_server.rtc.aiortc_internals import RECEIVE_BUFFER, divert_audio, host_addresses
 from avatar_server.rtc.opus import OpusDecoder
 from tests.peers.media import Reception
 
@@ -40,13 +42,35 @@ class ArrivingSound:
         self._reception.sound(self._decoder.decode(payload), now_s)
 
 
-async def watch(track: MediaStreamTrack, reception: Reception) -> None:
-    """Every picture when it is complete, on the scale of the loop's clock."""
-    loop = asyncio.get_running_loop()
+class ArrivingPictures:
+    """Before aiortc's buffer: when each picture's last packet came. aiortc itself gives a
+    picture out only when the next one's first packet is there, 40 ms later."""
+
+    def __init__(self, receiver: RTCRtpReceiver) -> None:
+        self._buffer = getattr(receiver, RECEIVE_BUFFER)
+        self._arrivals_s: dict[int, float] = {}
+        self._origin: int | None = None
+        setattr(receiver, RECEIVE_BUFFER, self)
+
+    def add(self, packet: Any) -> Any:
+        self._arrivals_s[packet.timestamp] = asyncio.get_running_loop().time()
+        wish, picture = self._buffer.add(packet)
+        if picture is not None and self._origin is None:
+            self._origin = picture.timestamp
+        return wish, picture
+
+    def arrival_s(self, frame: av.VideoFrame) -> float:
+        """aiortc counts from the first picture that it gives out."""
+        assert self._origin is not None
+        return self._arrivals_s.pop((frame.pts + self._origin) % (1 << 32))
+
+
+async def watch(track: MediaStreamTrack, reception: Reception, pictures: ArrivingPictures) -> None:
+    """Every picture with the moment at which it had come, on the scale of the loop's clock."""
     with contextlib.suppress(MediaStreamError):
         while True:
             frame = await track.recv()
-            reception.picture(frame.to_ndarray(format="rgb24"), loop.time())
+            reception.picture(frame.to_ndarray(format="rgb24"), pictures.arrival_s(frame))
 
 
 async def drain(track: MediaStreamTrack) -> None:
@@ -69,14 +93,15 @@ class Receiver:
             divert_audio(self._receiver("audio"), ArrivingSound(self.reception))
             self._tasks.append(asyncio.create_task(drain(track)))
         else:
-            self._tasks.append(asyncio.create_task(watch(track, self.reception)))
+            pictures = ArrivingPictures(self._receiver("video"))
+            self._tasks.append(asyncio.create_task(watch(track, self.reception, pictures)))
 
     def _receiver(self, kind: str) -> RTCRtpReceiver:
         return next(t.receiver for t in self.peer.getTransceivers() if t.kind == kind)
 
-    async def answer(self, sdp: str) -> str:
+    async def answer(self, sdp: str, addresses: tuple[str, ...] = LOOPBACK) -> str:
         await self.peer.setRemoteDescription(RTCSessionDescription(sdp=sdp, type="offer"))
-        with host_addresses(LOOPBACK):
+        with host_addresses(addresses):
             await self.peer.setLocalDescription(await self.peer.createAnswer())
         return str(self.peer.localDescription.sdp)
 

@@ -57,6 +57,14 @@ def test_turn_servers_are_given_as_the_browser_wants_them() -> None:
     ]
 
 
+def test_a_caption_stays_as_long_as_it_is_heard() -> None:
+    left = evaluate(
+        "at('captions.js').then((m) =>"
+        " [0, 1000, 9000].map((ms) => m.leftMs({text: '', start_ms: 500, end_ms: 2500}, ms)))"
+    )
+    assert left == [2400, 1400, 0]
+
+
 def test_an_offset_tells_its_direction() -> None:
     texts = evaluate(
         "at('view.js').then((m) => [-120, 0, 40].map((v) => "

@@ -6,21 +6,23 @@ import asyncio
 import json
 import struct
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-import av
 import numpy as np
 
 from avatar_server.children import end
 from avatar_server.sources.base import RATE_HZ, SourceError
-from avatar_server.sources.speech.base import Voice, is_chinese, sentences
+from avatar_server.sources.resample import ToSession
+from avatar_server.sources.speech.base import Manner, Piece, Voice, Word, is_chinese, tokens
 from sonic_stream.media import FloatArray
 
-MAX_CHARACTERS = 2000
 ANSWER_TIMEOUT_S = 15.0
 MAX_PIECE_BYTES = 1 << 20
+MAX_PIECE_WORDS = 10_000
+EVENT = struct.Struct("<III")
 LEVEL_RMS = 0.1  # -20 dBFS while speaking
 LIMIT = 0.85
 
@@ -58,41 +60,59 @@ class EspeakSpeech:
         """Empty where the extra `tts` is not installed."""
         return [v.voice for v in VOICES] if find_spec("espeakng_loader") else []
 
-    async def synthesize(self, text: str, voice: str | None) -> AsyncIterator[FloatArray]:
+    def check(self, manner: Manner) -> None:
         if not self.voices():
             raise SourceError("no voice is installed; pip install 'avatar-server[tts]'", "no_voice")
-        if len(text) > MAX_CHARACTERS:
-            raise SourceError(f"at most {MAX_CHARACTERS} characters at a time", "bad_text")
-        chosen = _choose(text, voice)
-        for sentence in sentences(text):
-            async with self._turn:
-                async for samples in self._utter(sentence, chosen):
-                    yield samples
+        _choose("", manner.voice)
+
+    async def synthesize(self, sentence: str, manner: Manner) -> AsyncGenerator[Piece]:
+        self.check(manner)
+        async with self._turn, aclosing(self._utter(sentence, manner)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def warm_up(self) -> None:
+        if self.voices():
+            with suppress(TimeoutError, OSError, asyncio.IncompleteReadError):
+                async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                    await self._running()
 
     async def close(self) -> None:
         process, self._process = self._process, None
         if process is not None:
             await end(process)
 
-    async def _utter(self, sentence: str, voice: EspeakVoice) -> AsyncIterator[FloatArray]:
+    async def _utter(self, sentence: str, manner: Manner) -> AsyncGenerator[Piece]:
         complete = False
-        resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE_HZ)
         leveller = Leveller()
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 process = await self._running()
-                await self._ask(process, sentence, voice)
-                piece = await _piece(process)
-            while piece:
-                yield leveller.apply(_resampled(resampler, piece, self._rate_hz))
+                await self._ask(process, sentence, manner)
+                pcm, words = await _piece(process)
+            resampler = ToSession(self._rate_hz)
+            while pcm:
+                samples = resampler.push(np.frombuffer(pcm, "<i2").astype(np.float32) / 32768)
+                yield Piece(leveller.apply(samples), self._words(sentence, words))
                 async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                    piece = await _piece(process)
+                    pcm, words = await _piece(process)
             complete = True
+            yield Piece(leveller.apply(resampler.flush()))
         except (TimeoutError, ConnectionError, asyncio.IncompleteReadError) as error:
             raise SourceError("the voice stopped working; it is restarted", "no_voice") from error
         finally:
             if not complete:  # its pipe holds the rest of an utterance nobody wants
                 await self.close()
+
+    def _words(self, sentence: str, events: bytes) -> tuple[Word, ...]:
+        """espeak-ng tells of "12.50" as of several words; the first is its beginning."""
+        begun: dict[int, Word] = {}
+        for place, _, sample in EVENT.iter_unpack(events):
+            for token in tokens(sentence):
+                if token.start() <= place < token.end():
+                    start = sample * RATE_HZ // self._rate_hz
+                    begun.setdefault(token.end(), Word(token[0], start, token.end()))
+        return tuple(begun.values())
 
     async def _running(self) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:
@@ -106,12 +126,13 @@ class EspeakSpeech:
         return self._process
 
     async def _ask(
-        self, process: asyncio.subprocess.Process, sentence: str, voice: EspeakVoice
+        self, process: asyncio.subprocess.Process, sentence: str, manner: Manner
     ) -> None:
+        voice = _choose(sentence, manner.voice)
         request = {
             "text": sentence,
             "voice": voice.name,
-            "rate_wpm": voice.rate_wpm,
+            "rate_wpm": round(voice.rate_wpm * manner.rate),
             "pitch": voice.pitch,
         }
         assert process.stdin is not None
@@ -153,18 +174,14 @@ def _choose(text: str, voice: str | None) -> EspeakVoice:
     )
 
 
-async def _piece(process: asyncio.subprocess.Process) -> bytes:
-    """The next piece of PCM; empty at the utterance's end."""
+async def _piece(process: asyncio.subprocess.Process) -> tuple[bytes, bytes]:
+    """The next piece's PCM and words; the PCM is empty at the utterance's end."""
     assert process.stdout is not None
     (length,) = struct.unpack("<I", await process.stdout.readexactly(4))
     if length > MAX_PIECE_BYTES:
         raise ConnectionError(f"a piece of {length} bytes")
-    return await process.stdout.readexactly(length)
-
-
-def _resampled(resampler: av.AudioResampler, pcm: bytes, rate_hz: int) -> FloatArray:
-    samples = np.frombuffer(pcm, np.int16)
-    frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
-    frame.sample_rate = rate_hz
-    pieces = [piece.to_ndarray()[0] for piece in resampler.resample(frame)]
-    return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+    pcm = await process.stdout.readexactly(length)
+    (count,) = struct.unpack("<I", await process.stdout.readexactly(4))
+    if count > MAX_PIECE_WORDS:
+        raise ConnectionError(f"a piece of {count} words")
+    return pcm, await process.stdout.readexactly(count * EVENT.size)

@@ -8,10 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sonic_stream.engines.sonic.fp8 import MIN_CAPABILITY, use_fp8
 from sonic_stream.engines.sonic.guidance import Denoiser
 from sonic_stream.engines.sonic.unet import Conditions
 
-PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+# fp8 is bfloat16 with the UNet's feed-forward layers in 8 bits.
+PRECISIONS = {
+    "fp32": torch.float32,
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+    "fp8": torch.bfloat16,
+}
 ACCELERATIONS = ("eager", "compiled", "graphs")
 WARM_UP_CALLS = 3
 
@@ -45,6 +52,8 @@ class Placement:
             )
         if wanted == "graphs" and not gpu:
             raise ValueError("CUDA graphs need a CUDA device; choose acceleration 'eager'")
+        if gpu and precision == "fp8" and torch.cuda.get_device_capability() < MIN_CAPABILITY:
+            raise ValueError("this card has no 8-bit matrix units: choose precision 'bf16'")
         return Placement(device, precision, wanted)
 
     @property
@@ -59,6 +68,12 @@ def place(module: nn.Module, placement: Placement) -> nn.Module:
     if placement.device.startswith("cuda"):
         module = nn.Module.to(module, memory_format=torch.channels_last)
     return module.requires_grad_(False)
+
+
+def place_unet(unet: nn.Module, placement: Placement) -> nn.Module:
+    """`place`, and 8-bit layers where they are asked for."""
+    unet = place(unet, placement)
+    return use_fp8(unet) if placement.precision == "fp8" else unet
 
 
 def accelerated(unet: nn.Module, placement: Placement) -> Denoiser:

@@ -71,7 +71,7 @@ class CrossAttention(nn.Module):
         self.processor = _AudioAdapter(dim, cross_dim)
 
     def forward(self, x: Tensor, clip: Tensor, audio: Tensor, mask: Tensor | None) -> Tensor:
-        """x [B, N, C], clip [B, 1, D], audio [B, 32, D], mask [1, N, 1] -> [B, N, C]"""
+        """x [B, N, C], clip [B, 1, D], audio [B, 32, D], mask [1 or B, N, 1] -> [B, N, C]"""
         k = split(self.processor.to_k_ip[0](audio), self.heads)
         v = split(self.processor.to_v_ip[0](audio), self.heads)
         heard = join(functional.scaled_dot_product_attention(split(self.to_q(x), self.heads), k, v))

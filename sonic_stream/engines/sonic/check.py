@@ -3,18 +3,21 @@
     python -m sonic_stream.engines.sonic.check --golden DIR [--slow] [--json FILE]
 
 Reads every file of a known kind in DIR, whatever its name, and prints the largest error of each
-comparison beside its limit. Exit status 1 when one is exceeded.
+comparison beside its limit. Exit status 1 when one is exceeded, or a file cannot be read.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -40,53 +43,78 @@ class Result:
 
 @dataclass(frozen=True)
 class Kind:
-    """Files that hold all of `fields`, and how they are checked; `slow` says which take long."""
+    """Files that hold all of `fields` (patterns), and how they are checked; `slow` says which of
+    them take long."""
 
     fields: tuple[str, ...]
     check: Callable[[Arrays, Parts], Iterator[Finding]]
     slow: Callable[[Arrays], bool] = lambda _: False
 
+    def fits(self, arrays: Arrays) -> bool:
+        return all(
+            any(re.fullmatch(field, name) is not None for name in arrays) for field in self.fields
+        )
+
 
 KINDS = (
-    Kind(("sigmas_1",), check_pure.scheduler),
-    Kind(("p0_image",), check_pure.pictures),
+    Kind((r"sigmas_\d+",), check_pure.scheduler),
+    Kind((r".+_image", r".+_bbox_xywh"), check_pure.pictures),
     Kind(("cases", "columns"), check_pure.crops),
-    Kind(("mask", "d_2x3"), check_pure.masks),
+    Kind(("mask", r"d_\d+x\d+"), check_pure.masks),
     Kind(("img0", "img1", "mid"), check_model.rife),
     Kind(("z", "mean"), check_model.vae, lambda _: True),
-    Kind(("pixel_values",), check_model.clip, lambda _: True),
-    Kind(("sample", "clip_hidden"), check_model.unet, check_model.is_full_unet),
-    Kind(("window_index", "noise"), check_model.loop, check_model.is_long_loop),
-    Kind(("x", "out_zero"), check_audio.audio2token, lambda _: True),
+    Kind(("pixel_values", "image_embeds"), check_model.clip, lambda _: True),
+    Kind(("sample", "clip_hidden", "audio_hidden"), check_model.unet, check_model.is_full_unet),
+    Kind(("noise", "latents_final", "params"), check_model.loop, check_model.is_long_loop),
     Kind(("x", "clip", "out"), check_audio.audio2bucket),
+    Kind(("x", "out"), check_audio.audio2token, lambda _: True),
     Kind(("pcm16",), check_audio.audio_path, check_audio.is_long),
 )
 
 
+@dataclass(frozen=True)
+class Skipped:
+    """A file that was not compared, and why."""
+
+    file: str
+    why: str
+    failed: bool = False  # it should have been
+
+
 @torch.inference_mode()
-def check_file(path: Path, parts: Parts, *, slow: bool) -> list[Result]:
-    """All comparisons of one file; none for an unknown kind, or a slow one unless asked for."""
-    if path.suffix == ".json":
-        found = check_pure.json_kind(json.loads(path.read_text()), slow=slow)
-        return [Result(path.name, *finding) for finding in found]
-    with np.load(path, allow_pickle=False) as archive:
-        arrays: dict[str, Any] = {name: archive[name] for name in archive.files}
-    for kind in KINDS:
-        if all(name in arrays for name in kind.fields):
-            if kind.slow(arrays) and not slow:
-                return []
-            return [Result(path.name, *finding) for finding in kind.check(arrays, parts)]
-    return []
+def check_file(path: Path, parts: Parts, *, slow: bool) -> list[Result] | Skipped:
+    """All comparisons of one file."""
+    try:
+        if path.suffix == ".json":
+            found = check_pure.json_kind(json.loads(path.read_text()), slow=slow)
+            results = [Result(path.name, *finding) for finding in found]
+            return results or Skipped(path.name, "of no kind that is checked")
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays: dict[str, Any] = {name: archive[name] for name in archive.files}
+    except (OSError, EOFError, ValueError, BadZipFile, zlib.error) as error:
+        return Skipped(path.name, f"cannot be read, is it whole? ({error})", failed=True)
+    kind = next((kind for kind in KINDS if kind.fits(arrays)), None)
+    if kind is None:
+        fields = ", ".join(list(arrays)[:4])
+        return Skipped(path.name, f"of no known kind: it holds {fields or 'nothing'}")
+    if kind.slow(arrays) and not slow:
+        return Skipped(path.name, "takes long: compared with --slow")
+    try:
+        return [Result(path.name, *finding) for finding in kind.check(arrays, parts)]
+    except (KeyError, IndexError, RuntimeError, ValueError) as error:
+        why = f"lacks {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
+        return Skipped(path.name, f"cannot be compared: {why}", failed=True)
 
 
-def check_folder(folder: Path, *, slow: bool) -> list[Result]:
+def check_folder(folder: Path, *, slow: bool) -> Iterator[Result | Skipped]:
     """Raises `ValueError` when the folder holds nothing to check."""
     parts = Parts.by_rule()
     files = sorted(p for p in folder.iterdir() if p.suffix in (".npz", ".json"))
-    results = [result for path in files for result in check_file(path, parts, slow=slow)]
-    if not results:
+    if not files:
         raise ValueError(f"{folder} holds no golden data")
-    return results
+    for path in files:
+        results = check_file(path, parts, slow=slow)
+        yield from [results] if isinstance(results, Skipped) else results
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -95,17 +123,27 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--slow", action="store_true", help="full-size parts too: 9 GB, minutes")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args(arguments)
+    outcomes: list[Result | Skipped] = []
     try:
-        results = check_folder(options.golden, slow=options.slow)
+        for outcome in check_folder(options.golden, slow=options.slow):
+            sys.stdout.write(_line(outcome) + "\n")
+            sys.stdout.flush()  # the next may take minutes
+            outcomes.append(outcome)
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    for result in results:
-        verdict = "ok" if result.passed else "FAILED"
-        line = f"{result.file:34} {result.what:26} {result.error:9.2e} <= {result.limit:.0e} "
-        sys.stdout.write(f"{line} {verdict}\n")
     if options.json:
-        options.json.write_text(json.dumps([asdict(result) for result in results], indent=1))
-    return 0 if all(result.passed for result in results) else 1
+        options.json.write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=1))
+    results = [outcome for outcome in outcomes if isinstance(outcome, Result)]
+    failed = any(isinstance(o, Skipped) and o.failed for o in outcomes)
+    return 0 if results and not failed and all(result.passed for result in results) else 1
+
+
+def _line(outcome: Result | Skipped) -> str:
+    if isinstance(outcome, Skipped):
+        return f"{outcome.file:34} {'FAILED: ' if outcome.failed else ''}{outcome.why}"
+    verdict = "ok" if outcome.passed else "FAILED"
+    error = f"{outcome.error:9.2e} <= {outcome.limit:.0e}"
+    return f"{outcome.file:34} {outcome.what:26} {error}  {verdict}"
 
 
 if __name__ == "__main__":

@@ -34,8 +34,8 @@ def audio2token(arrays: Arrays, parts: Parts) -> Iterator[Finding]:
     net = parts.get("audio2token", full=True)
     x = torch.from_numpy(arrays["x"])
     yield "out", worst(net(x), arrays["out"]), LIMIT
-    zero = net(torch.zeros_like(x[:1, :1]))
-    yield "out_zero", worst(zero, arrays["out_zero"]), LIMIT
+    if "out_zero" in arrays:
+        yield "out_zero", worst(net(torch.zeros_like(x[:1, :1])), arrays["out_zero"]), LIMIT
 
 
 def audio2bucket(arrays: Arrays, parts: Parts) -> Iterator[Finding]:

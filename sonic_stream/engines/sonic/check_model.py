@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
-from sonic_stream.engines.sonic.config import FULL, VAE_SCALE
+from sonic_stream.engines.sonic.config import FULL, LATENT_FPS, VAE_SCALE
 from sonic_stream.engines.sonic.encoders import decode, embed_portrait, encode_portrait
-from sonic_stream.engines.sonic.guidance import Identity
+from sonic_stream.engines.sonic.guidance import Guidance, Identity
 from sonic_stream.engines.sonic.offline import ClipDenoiser, ClipSettings, Voice
 from sonic_stream.engines.sonic.parts import Parts, worst
 from sonic_stream.engines.sonic.ring import RingPlan
@@ -27,7 +28,9 @@ def is_full_unet(arrays: Arrays) -> bool:
 
 
 def is_long_loop(arrays: Arrays) -> bool:
-    return len(arrays["window_index"]) > LONG_LOOP_CALLS
+    parameters = json.loads(str(arrays["params"]))
+    plan = _plan(arrays, parameters)
+    return plan.windows_per_step * parameters["num_inference_steps"] > LONG_LOOP_CALLS
 
 
 def unet(arrays: Arrays, parts: Parts) -> Iterator[Finding]:
@@ -78,25 +81,34 @@ def loop(arrays: Arrays, parts: Parts) -> Iterator[Finding]:
     """A whole clip through the reduced model; every step's start is compared."""
     parameters = json.loads(str(arrays["params"]))
     yield from _encoders(arrays, parts)
-    plan = RingPlan(
+    if "window_index" in arrays:
+        wrong = _windows(_plan(arrays, parameters), arrays["window_index"])
+        yield "window_index", wrong, 0.0
+    denoiser = _denoiser(arrays, parts, parameters)
+    latents = denoiser.start(torch.from_numpy(arrays["noise"])[0])
+    starts = arrays.get("latents_start", ())
+    errors = []
+    for step in range(parameters["num_inference_steps"]):
+        if step < len(starts):
+            errors.append(worst(latents, starts[step]))
+        latents = denoiser.step(step, latents)
+    if errors:
+        yield "latents_start", max(errors), TENSOR_LIMIT
+    yield "latents_final", worst(latents, arrays["latents_final"]), TENSOR_LIMIT
+    if "decoded" in arrays:
+        decoder = parts.get("vae", full=False)
+        pictures = torch.cat(list(decode(decoder, latents, parameters["decode_chunk_size"])))
+        index = torch.from_numpy(arrays.get("decoded_index", np.arange(len(pictures))))
+        yield "decoded", worst(pictures[index], arrays["decoded"]), TENSOR_LIMIT
+
+
+def _plan(arrays: Arrays, parameters: dict[str, Any]) -> RingPlan:
+    return RingPlan(
         len(arrays["audio_tokens"]),
         parameters["frames_per_batch"],
         parameters["overlap"],
         parameters["shift_offset"],
     )
-    yield "window_index", _windows(plan, arrays["window_index"]), 0.0
-    denoiser = _denoiser(arrays, parts, parameters)
-    latents = denoiser.start(torch.from_numpy(arrays["noise"])[0])
-    errors = []
-    for step, wanted in enumerate(arrays["latents_start"]):
-        errors.append(worst(latents, wanted))
-        latents = denoiser.step(step, latents)
-    yield "latents_start", max(errors), TENSOR_LIMIT
-    yield "latents_final", worst(latents, arrays["latents_final"]), TENSOR_LIMIT
-    decoder = parts.get("vae", full=False)
-    pictures = torch.cat(list(decode(decoder, latents, parameters["decode_chunk_size"])))
-    index = torch.from_numpy(arrays["decoded_index"])
-    yield "decoded", worst(pictures[index], arrays["decoded"]), TENSOR_LIMIT
 
 
 def _encoders(arrays: Arrays, parts: Parts) -> Iterator[Finding]:
@@ -128,8 +140,24 @@ def _denoiser(arrays: Arrays, parts: Parts, parameters: dict[str, Any]) -> ClipD
         overlap=parameters["overlap"],
         shift=parameters["shift_offset"],
         dynamic_scale=parameters["motion_bucket_scale"],
+        guidance=_guidance(parameters),
+        fps=parameters.get("fps", LATENT_FPS),
     )
     return ClipDenoiser(parts.get("unet", full=False), identity, voice, settings)
+
+
+def _guidance(parameters: dict[str, Any]) -> Guidance:
+    """Raises `ValueError` for what nobody runs and this implementation does not know."""
+    for name, usual in (("i2i_noise_strength", 1.0), ("noise_aug_strength", 0.0)):
+        if parameters.get(name, usual) != usual:
+            raise ValueError(f"{name} {parameters[name]} is not supported, only {usual}")
+    scales = []
+    for number, usual in ((1, Guidance().appearance), (2, Guidance().audio)):
+        low = parameters.get(f"min_guidance_scale{number}", usual)
+        if parameters.get(f"max_guidance_scale{number}", low) != low:
+            raise ValueError("guidance that changes along the window is not supported")
+        scales.append(low)
+    return Guidance(*scales)
 
 
 def _windows(plan: RingPlan, rows: Any) -> float:

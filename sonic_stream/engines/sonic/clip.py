@@ -87,14 +87,23 @@ def _pictures(model: SonicModel, latents: torch.Tensor) -> Iterator[ByteArray]:
         before = pictures[-1:]
 
 
+def has_detector(weights: Path) -> bool:
+    return (weights / DETECTOR).is_file()
+
+
 def prepared_by_detector(
     image: ByteArray, weights: Path, ratio: float, resolution: int
 ) -> Prepared:
     """Upstream's own way, with its detector's file: find, crop, find again.
 
-    Raises `ValueError` when it sees no face.
+    Raises `ValueError` when it sees no face, or its file is none.
     """
-    find = YoloFace(weights / DETECTOR)
+    try:
+        find = YoloFace(weights / DETECTOR)
+    except (OSError, RuntimeError) as error:
+        raise ValueError(
+            f"{weights / DETECTOR} is damaged: fetch it again, or remove it"
+        ) from error
     box = find(image)
     if box is None:
         raise ValueError("no face was found in the picture")

@@ -2,79 +2,72 @@
 
 from __future__ import annotations
 
-import copy
 import logging
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from sonic_stream.engine import Portrait, StreamOptions
+from sonic_stream.engine import Portrait, Push, StreamOptions
 from sonic_stream.engines.sonic import memory
 from sonic_stream.engines.sonic.accelerate import Placement
-from sonic_stream.engines.sonic.guidance import Identity, MotionScale
-from sonic_stream.engines.sonic.live import LiveDenoiser, LiveSettings, LiveState
-from sonic_stream.engines.sonic.live_audio import (
-    FRAME_SAMPLES,
-    LOOK_AHEAD_SAMPLES,
-    LiveAudio,
-    LiveAudioState,
-)
+from sonic_stream.engines.sonic.guidance import Identity
+from sonic_stream.engines.sonic.live import LiveSettings
+from sonic_stream.engines.sonic.live_audio import LOOK_AHEAD_SAMPLES
 from sonic_stream.engines.sonic.mel import RATE_HZ
-from sonic_stream.engines.sonic.model import SonicModel, to_bytes
-from sonic_stream.engines.sonic.offline import Voice
+from sonic_stream.engines.sonic.model import SonicModel
 from sonic_stream.engines.sonic.picture import Prepared, prepared_portrait
-from sonic_stream.media import (
-    AudioChunk,
-    EngineSpec,
-    FloatArray,
-    FrameChunk,
-    IdentityLatents,
-    fingerprint,
-)
-from sonic_stream.windows import FrameClock
+from sonic_stream.engines.sonic.stream import FPS, SonicStream, group_size, push_together
+from sonic_stream.media import AudioChunk, EngineSpec, FrameChunk, IdentityLatents, fingerprint
 
 log = logging.getLogger(__name__)
 
-FPS = Fraction(25)
-FRAMES_PER_LATENT = 2
+MAX_STREAMS = 16
+FULL_CARD = "the GPU's memory is full: free the card, or use engine.name = 'lite'"
 
 
 class SonicEngine:
     """Sizes are multiples of 64. `weights` names a folder with the official or converted files,
     or is "random" (the same cost, no picture). Weights are read by `warm_up` or the first stream.
+    `streams`: how many share them in one process.
 
-    Settings: those of `LiveSettings`, and `device`, `precision`, `acceleration` of `Placement`.
+    Settings: those of `LiveSettings`, `device`, `precision`, `acceleration` of `Placement`, and
+    `decoder` (see `SonicModel.load`).
     Raises `ValueError` for a setting that cannot be.
     """
 
-    def __init__(self, *, size_px: int = 512, weights: str = "", **settings: Any) -> None:
+    def __init__(
+        self, *, size_px: int = 512, weights: str = "", streams: int = 1, **settings: Any
+    ) -> None:
         if size_px % 64 or not 64 <= size_px <= 1024:
             raise ValueError(f"size_px is a multiple of 64 in 64..1024, not {size_px}")
+        if not 1 <= streams <= MAX_STREAMS:
+            raise ValueError(f"streams lies in 1..{MAX_STREAMS}, not {streams}")
         names = ("device", "precision", "acceleration")
         self._placement = Placement(**{k: settings.pop(k) for k in names if k in settings})
+        self._decoder: str = settings.pop("decoder", "auto")
         try:
             self._settings = LiveSettings(**settings)
         except TypeError as error:
             raise ValueError(f"unknown setting of the sonic engine: {error}") from error
-        self._weights = weights
+        self._weights, self.streams = weights, streams
         self._model: SonicModel | None = None
         self._identities: dict[str, Identity] = {}
         self._rung = 0
         live = self._settings
-        look_ahead = LOOK_AHEAD_SAMPLES + live.ahead * FRAME_SAMPLES
+        frames_per_latent = round(FPS / Fraction(live.latent_fps))
+        latent_samples = round(RATE_HZ / live.latent_fps)
         self._spec = EngineSpec(
             engine="sonic",
             sample_rate_hz=RATE_HZ,
             fps=FPS,
             size_px=size_px,
-            hop_frames=FRAMES_PER_LATENT * live.hop,
-            context_frames=FRAMES_PER_LATENT * live.context,
-            look_ahead_samples=look_ahead,
+            hop_frames=frames_per_latent * live.hop,
+            context_frames=frames_per_latent * live.context,
+            look_ahead_samples=LOOK_AHEAD_SAMPLES + live.ahead * latent_samples,
         )
         self.stage_ms: dict[str, float] = {}
 
@@ -103,18 +96,22 @@ class SonicEngine:
     def open(self, identity: IdentityLatents, options: StreamOptions) -> SonicStream:
         return SonicStream(self, identity, options)
 
+    def push_together(self, pushes: Sequence[Push]) -> list[list[FrameChunk]]:
+        return push_together(self, pushes)
+
     def warm_up(self) -> None:
-        """Reads the weights and runs one hop, so that compilation and allocation are over.
-        Raises `ValueError` that says what is missing."""
+        """Reads the weights and runs a hop of every group of streams that there may be, so that
+        compilation and allocation are over. Raises `ValueError` that says what is missing."""
         side = self._spec.size_px
         blank = IdentityLatents("sonic", side, "blank", {
             "picture": np.zeros((3, side, side), np.float32),
             "mask": np.ones((1, side, side), np.float32),
             "clip": np.zeros((3, 224, 224), np.float32),
         })  # fmt: skip
-        stream = self.open(blank, StreamOptions())
-        silence = np.zeros(self._spec.latency_samples, np.float32)
-        stream.push(AudioChunk(silence, RATE_HZ, 0))
+        silence = AudioChunk(np.zeros(self._spec.latency_samples, np.float32), RATE_HZ, 0)
+        for count in sorted({group_size(n) for n in range(1, self.streams + 1)}):
+            streams = [self.open(blank, StreamOptions()) for _ in range(count)]
+            self.push_together([Push(stream, silence) for stream in streams])
         del self._identities["blank"]
 
     @property
@@ -124,18 +121,28 @@ class SonicEngine:
             placement = self._placement.resolve()
             if placement.device.startswith("cuda"):
                 free_gib = torch.cuda.mem_get_info(placement.device)[0] / memory.GIB
-                self._rung = memory.choose(free_gib, self._spec.size_px, self._settings.window)
+                size, window = self._spec.size_px, self._settings.window
+                wide = placement.precision == "fp32"
+                load = memory.Load(size, window, self.streams, wide)
+                self._rung = memory.choose(free_gib, load)
                 log.info("%.1f GiB of GPU memory free: %s", free_gib, self.economy.name)
-            self._model = SonicModel.load(self._weights, placement)
+            try:
+                self._model = SonicModel.load(self._weights, placement, self._decoder)
+            except torch.OutOfMemoryError as error:
+                raise ValueError(FULL_CARD) from error
         return self._model
 
     def identity_of(self, latents: IdentityLatents) -> Identity:
-        """What the networks see of a portrait; kept, for every stream of it."""
+        """What the networks see of a portrait; kept, for every stream of it. Raises
+        `ValueError`."""
         if latents.size_px != self._spec.size_px:
             raise ValueError(f"this identity is {latents.size_px} px, not {self._spec.size_px}")
         if latents.fingerprint not in self._identities:
             arrays = {k: np.asarray(v, np.float32) for k, v in latents.tensors.items()}
-            self._identities[latents.fingerprint] = self.model.identity(Prepared(**arrays))
+            try:
+                self._identities[latents.fingerprint] = self.model.identity(Prepared(**arrays))
+            except torch.OutOfMemoryError as error:
+                raise ValueError(FULL_CARD) from error
         return self._identities[latents.fingerprint]
 
     def economise(self) -> None:
@@ -145,122 +152,3 @@ class SonicEngine:
         self._rung += 1
         torch.cuda.empty_cache()
         log.warning("out of GPU memory: from now on %s", self.economy.name)
-
-
-@dataclass
-class _State:
-    """`live` is None until the first hop, whose voice the denoiser starts with."""
-
-    clock: FrameClock
-    audio: LiveAudioState
-    pending: FloatArray
-    live: LiveState | None = None
-
-    def clone(self) -> _State:
-        live = self.live.clone() if self.live is not None else None
-        return _State(copy.deepcopy(self.clock), self.audio.clone(), self.pending, live)
-
-
-class SonicStream:
-    """One live rendering; see `sonic_stream.engine.Stream`."""
-
-    def __init__(
-        self, engine: SonicEngine, identity: IdentityLatents, options: StreamOptions
-    ) -> None:
-        self._engine, self._options = engine, options
-        self._identity = engine.identity_of(identity)
-        settings = engine.settings
-        self._hearing = LiveAudio(engine.model.audio, settings.hop + settings.ahead)
-        self.reset()
-
-    def push(self, audio: AudioChunk, *, render: bool = True) -> list[FrameChunk]:
-        state = self._state
-        due = state.clock.push(audio)
-        state.pending = np.concatenate([state.pending, audio.samples])
-        hop = self._engine.spec.hop_frames
-        chunks = []
-        for pts in due[::hop]:
-            started_s = perf_counter()
-            voice = self._hear()
-            heard_s = perf_counter()
-            latents = self._denoise(voice)
-            if latents.is_cuda:
-                torch.cuda.synchronize()  # else the decoder's figure would hold the denoiser's work
-            denoised_s = perf_counter()
-            if render:
-                frames = to_bytes(self._draw(latents))
-                chunks.append(FrameChunk(frames, FPS, pts, audio.generation))
-            self._engine.stage_ms = {
-                "features": 1000 * (heard_s - started_s) / hop,
-                "denoise": 1000 * (denoised_s - heard_s) / hop,
-                "decode": 1000 * (perf_counter() - denoised_s) / hop,
-            }
-        return chunks
-
-    def flush(self) -> list[FrameChunk]:
-        tail = self._state.clock.padding()
-        return self.push(tail) if tail is not None else []
-
-    def reset(self) -> None:
-        empty = np.zeros(0, np.float32)
-        self._state = _State(FrameClock(self._engine.spec), self._hearing.init_state(), empty)
-
-    def clone(self) -> SonicStream:
-        twin = copy.copy(self)
-        twin._state = self._state.clone()
-        return twin
-
-    def configure(self, options: StreamOptions) -> None:
-        self._options = options
-
-    def set_identity(self, identity: IdentityLatents) -> None:
-        """The new portrait takes over from the next hop, by way of its latents."""
-        self._identity = self._engine.identity_of(identity)
-
-    def _hear(self) -> Voice:
-        """The voice of the next hop; before the first, that of the frames begun ahead too."""
-        state, settings = self._state, self._engine.settings
-        first = state.live is None
-        frames = settings.hop + (settings.ahead if first else 0)
-        count = frames * FRAME_SAMPLES + (LOOK_AHEAD_SAMPLES if first else 0)
-        new, state.pending = state.pending[:count], state.pending[count:]
-        clip = self._identity.clip[0].float().cpu()
-        with torch.inference_mode():
-            voice = self._hearing.hear(state.audio, torch.from_numpy(new.copy()), frames, clip)
-        placed = Voice(self._placed(voice.tokens), self._placed(voice.buckets))
-        if first:
-            split = settings.ahead
-            begun = Voice(placed.tokens[:split], placed.buckets[:split])
-            state.live = self._denoiser().init_state(self._identity, begun)
-            placed = Voice(placed.tokens[split:], placed.buckets[split:])
-        return placed
-
-    def _denoise(self, voice: Voice) -> Tensor:
-        """[1 + hop, 4, h, w]: the last latents shown, and the new ones."""
-        live, options = self._state.live, self._options
-        scale = MotionScale(options.dynamic_scale, options.motion_scale)
-        assert live is not None  # made by the first `_hear`
-        before = live.past[-1:]
-        while True:
-            try:
-                made = self._denoiser().step(live, self._identity, voice, scale)
-                return torch.cat([before, made])
-            except torch.OutOfMemoryError:
-                self._engine.economise()
-
-    def _draw(self, latents: Tensor) -> Tensor:
-        """Latents [1 + hop, 4, h, w] -> pictures [2 * hop, 3, H, W] in 0..1."""
-        model = self._engine.model
-        while True:
-            try:
-                pictures = model.pictures(latents, self._engine.economy.decode_frames)
-                return model.doubled(pictures)
-            except torch.OutOfMemoryError:
-                self._engine.economise()
-
-    def _denoiser(self) -> LiveDenoiser:
-        return LiveDenoiser(self._engine.model.unet, self._engine.settings, self._options.seed)
-
-    def _placed(self, values: Tensor) -> Tensor:
-        placement = self._engine.model.placement
-        return values.to(placement.device, placement.dtype)

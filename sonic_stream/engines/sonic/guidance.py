@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -43,10 +43,10 @@ class MotionScale:
     head: float = 1.0
 
 
-def added_ids(buckets: Tensor, scale: MotionScale) -> Tensor:
+def added_ids(buckets: Tensor, scale: MotionScale, fps: float = LATENT_FPS) -> Tensor:
     """Motion buckets [F, 2] -> ids [1, 3] of a window: fps and the buckets' means."""
     means = buckets.mean(dim=0) * buckets.new_tensor([scale.head, 1.0]) * scale.dynamic
-    return torch.cat([means.new_tensor([LATENT_FPS]), means])[None]
+    return torch.cat([means.new_tensor([fps]), means])[None]
 
 
 def branch_conditions(identity: Identity, audio: Tensor, ids: Tensor) -> Conditions:
@@ -72,6 +72,20 @@ def one_branch(conditions: Conditions, branch: int) -> Conditions:
         added_ids=conditions.added_ids[pick],
         masks=conditions.masks,
         portrait=conditions.portrait[pick],
+    )
+
+
+def joined(parts: Sequence[Conditions]) -> Conditions:
+    """Several streams' conditions as one batch; each entry keeps its own portrait's mask."""
+    return Conditions(
+        clip=torch.cat([part.clip for part in parts]),
+        audio=torch.cat([part.audio for part in parts]),
+        added_ids=torch.cat([part.added_ids for part in parts]),
+        masks={
+            tokens: torch.cat([part.masks[tokens].expand(len(part.clip), -1, -1) for part in parts])
+            for tokens in parts[0].masks
+        },
+        portrait=torch.cat([part.portrait for part in parts]),
     )
 
 

@@ -17,17 +17,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from sonic_stream.engines.sonic.config import VAE_SCALE
+from sonic_stream.engines.sonic.calls import Calls, Predictor
+from sonic_stream.engines.sonic.config import LATENT_FPS, VAE_SCALE
 from sonic_stream.engines.sonic.guidance import (
-    BRANCHES,
-    Denoiser,
     Guidance,
     Identity,
     MotionScale,
     added_ids,
     branch_conditions,
-    combine,
-    one_branch,
 )
 from sonic_stream.engines.sonic.offline import Voice
 from sonic_stream.engines.sonic.sampler import (
@@ -37,17 +34,17 @@ from sonic_stream.engines.sonic.sampler import (
     scale_input,
     timestep,
 )
-from sonic_stream.engines.sonic.unet import Conditions
+from sonic_stream.smoothing import kept
 
 MODES = ("chunk", "staggered")
 COMMON = "common"  # what all frames' common noise is drawn under
 REST_BUCKET = 16.0
-HEARD = 2  # the branch that sees and hears
+STEADY_HALF_LIFE_S = 0.4  # of brightness and contrast, at the calmest
 
 
 @dataclass(frozen=True)
 class LiveSettings:
-    """All counts in latent frames (80 ms each).
+    """All counts in latent frames: 80 ms each, or 40 ms where none is `doubled` by RIFE.
 
     `refresh`: the guidance difference is computed anew at every `refresh`-th noise level and
     reused between; 0: no guidance at all, a third of the cost. `anchor` 0..1: how strongly
@@ -65,6 +62,7 @@ class LiveSettings:
     kinship: float = 0.5
     guidance: Guidance = field(default_factory=Guidance)
     together: bool = True  # guidance's branches in one batch: faster, three times the memory
+    doubled: bool = True
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -82,32 +80,44 @@ class LiveSettings:
         return self.overlap if self.mode == "chunk" else (self.steps - 1) * self.hop
 
     @property
+    def latent_fps(self) -> float:
+        return LATENT_FPS if self.doubled else 2 * LATENT_FPS
+
+    @property
     def window(self) -> int:
         return self.context + self.hop + self.ahead
 
 
-@dataclass
-class LiveState:
-    """Latents [n, 4, h, w] and voice of the frames in the window; tensors are never written to.
+@dataclass(frozen=True)
+class Control:
+    """What a viewer may change while the stream runs. `steadiness` 0..1: how slowly brightness
+    and contrast follow, against the pulsing that diffusion leaves."""
 
-    past: the last `context` clean frames; open: the `ahead` frames begun already.
+    scale: MotionScale = field(default_factory=MotionScale)
+    steadiness: float = 0.5
+
+
+@dataclass(frozen=True)
+class LiveState:
+    """Latents [n, 4, h, w] and voice of the frames in the window.
+
+    past: the last `context` clean frames; open: the `ahead` frames begun already; tone: mean and
+    spread [2, 4, 1, 1] of the last frame's channels.
     """
 
     past: Tensor
     open: Tensor
     tokens: Tensor
     buckets: Tensor
+    tone: Tensor
     frame: int = 0
-
-    def clone(self) -> LiveState:
-        return LiveState(self.past, self.open, self.tokens, self.buckets, self.frame)
 
 
 class LiveDenoiser:
-    """Read-only: settings, UNet and the noise of a seed; all that changes is in `LiveState`."""
+    """Read-only: settings and the noise of a seed; a hop makes a new `LiveState` of the old."""
 
-    def __init__(self, unet: Denoiser, settings: LiveSettings, seed: int) -> None:
-        self._unet, self._settings, self._seed = unet, settings, seed
+    def __init__(self, settings: LiveSettings, seed: int) -> None:
+        self._settings, self._seed = settings, seed
         self._sigmas = [float(sigma) for sigma in karras_sigmas(settings.steps)]
 
     def init_state(self, identity: Identity, first: Voice) -> LiveState:
@@ -122,31 +132,48 @@ class LiveDenoiser:
         if settings.mode == "staggered":
             levels = self._levels(rest)[settings.context : settings.context + settings.ahead]
             ahead = ahead + levels * self._noise(0, settings.ahead, rest)
-        tokens = torch.cat([silence, first.tokens])
-        return LiveState(still, ahead, tokens, torch.cat([at_rest, first.buckets]))
+        return LiveState(
+            past=still,
+            open=ahead,
+            tokens=torch.cat([silence, first.tokens]),
+            buckets=torch.cat([at_rest, first.buckets]),
+            tone=tone_of(rest.float()),
+        )
 
-    @torch.inference_mode()
-    def step(
-        self, state: LiveState, identity: Identity, voice: Voice, scale: MotionScale
-    ) -> Tensor:
-        """The voice of `hop` further frames -> clean latents [hop, 4, h, w]. Advances `state`."""
+    def hop(
+        self, state: LiveState, identity: Identity, voice: Voice, control: Control
+    ) -> Calls[tuple[Tensor, LiveState]]:
+        """The voice of `hop` further frames -> clean latents [hop, 4, h, w], the state after."""
+        settings = self._settings
         tokens = torch.cat([state.tokens, voice.tokens])
         buckets = torch.cat([state.buckets, voice.buckets])
-        ids = added_ids(buckets.float(), scale).to(tokens.dtype)
-        predict = _Predictor(self._unet, branch_conditions(identity, tokens, ids), self._settings)
-        make = self._chunk if self._settings.mode == "chunk" else self._staggered
-        clean, begun = make(state, identity, predict)
-        clean = anchored(clean, identity.latents * VAE_SCALE, self._settings.anchor)
-        context, hop = self._settings.context, self._settings.hop
-        # Only now: a step that ran out of memory may be tried again.
-        state.past, state.open = torch.cat([state.past, clean])[-context:], begun
-        state.tokens, state.buckets = tokens[hop:], buckets[hop:]
-        state.frame += hop
-        return clean
+        ids = added_ids(buckets.float(), control.scale, settings.latent_fps).to(tokens.dtype)
+        predictor = Predictor(
+            branch_conditions(identity, tokens, ids),
+            settings.guidance,
+            settings.refresh,
+            together=settings.together,
+        )
+        make = self._chunk if settings.mode == "chunk" else self._staggered
+        clean, begun = yield from make(state, identity, predictor)
+        portrait = identity.latents.float() * VAE_SCALE
+        clean = anchored(clean.float(), portrait, settings.anchor)
+        share = float(kept(STEADY_HALF_LIFE_S * control.steadiness, 1 / settings.latent_fps))
+        clean, tone = steadied(clean, state.tone, share)
+        clean = clean.to(begun.dtype)
+        after = LiveState(
+            past=torch.cat([state.past, clean])[-settings.context :],
+            open=begun,
+            tokens=tokens[settings.hop :],
+            buckets=buckets[settings.hop :],
+            tone=tone,
+            frame=state.frame + settings.hop,
+        )
+        return clean, after
 
     def _chunk(
-        self, state: LiveState, identity: Identity, predict: _Predictor
-    ) -> tuple[Tensor, Tensor]:
+        self, state: LiveState, identity: Identity, predictor: Predictor
+    ) -> Calls[tuple[Tensor, Tensor]]:
         settings, context = self._settings, self._settings.context
         fresh = settings.hop + settings.overlap
         noise = self._noise(state.frame - context, context + fresh, state.past)
@@ -154,7 +181,8 @@ class LiveDenoiser:
         for level, sigma in enumerate(self._sigmas[:-1]):
             held = state.past + sigma * noise[:context]
             window = torch.cat([held, x])
-            v = predict(level, scale_input(window, sigma), timestep(sigma))
+            scaled = scale_input(window, sigma)
+            v = yield from predictor.predict(level, scaled, timestep(sigma))
             x = euler_step(x, v[context:], sigma, self._sigmas[level + 1])
         if settings.overlap:
             share = torch.arange(1, settings.overlap + 1, device=x.device) / (settings.overlap + 1)
@@ -164,15 +192,15 @@ class LiveDenoiser:
         return x[: settings.hop], x[settings.hop :]
 
     def _staggered(
-        self, state: LiveState, identity: Identity, predict: _Predictor
-    ) -> tuple[Tensor, Tensor]:
+        self, state: LiveState, identity: Identity, predictor: Predictor
+    ) -> Calls[tuple[Tensor, Tensor]]:
         settings, context = self._settings, self._settings.context
         rest = identity.latents * VAE_SCALE
         noise = self._noise(state.frame + settings.ahead, settings.hop, rest)
         levels = self._levels(rest)
         window = torch.cat([state.past, state.open, rest + self._sigmas[0] * noise])
         times = 0.25 * levels.flatten().log()
-        v = predict(0, scale_input(window, levels), times)
+        v = yield from predictor.predict(0, scale_input(window, levels), times)
         lower = torch.cat([levels[:context], self._after(rest)])
         moved = euler_step(window, v, levels, lower)[context:]
         return moved[: settings.hop], moved[settings.hop :]
@@ -198,41 +226,6 @@ class LiveDenoiser:
         return (kinship**0.5 * common + (1 - kinship) ** 0.5 * own).to(like)
 
 
-class _Predictor:
-    """v of one hop's window at each noise level, guided.
-
-    The difference that guidance makes changes little between levels, so it may be reused.
-    """
-
-    def __init__(self, unet: Denoiser, conditions: Conditions, settings: LiveSettings) -> None:
-        self._unet, self._conditions, self._settings = unet, conditions, settings
-        self._difference: Tensor | None = None
-
-    def __call__(self, level: int, scaled: Tensor, time: float | Tensor) -> Tensor:
-        """Scaled latents [W, 4, h, w], timestep of all or of each frame -> v [W, 4, h, w]."""
-        settings = self._settings
-        times = torch.as_tensor(time, device=scaled.device).expand(len(scaled))
-        if settings.refresh == 0:
-            return self._one(scaled, times)
-        if settings.refresh == 1:
-            return combine(self._all(scaled, times), settings.guidance)
-        if level % settings.refresh == 0 or self._difference is None:
-            both = self._all(scaled, times)
-            v = combine(both, settings.guidance)
-            self._difference = v - both[HEARD]
-            return v
-        return self._one(scaled, times) + self._difference
-
-    def _all(self, scaled: Tensor, times: Tensor) -> Tensor:
-        if not self._settings.together:
-            return torch.cat([self._one(scaled, times, b)[None] for b in range(BRANCHES)])
-        batch = scaled.expand(BRANCHES, *scaled.shape)
-        return self._unet(batch, times.expand(BRANCHES, -1), self._conditions)
-
-    def _one(self, scaled: Tensor, times: Tensor, branch: int = HEARD) -> Tensor:
-        return self._unet(scaled[None], times[None], one_branch(self._conditions, branch))[0]
-
-
 def anchored(latents: Tensor, portrait: Tensor, amount: float) -> Tensor:
     """Latents [F, 4, h, w] with each channel's mean and spread moved towards the portrait's."""
     mean, spread = latents.mean((-2, -1), keepdim=True), latents.std((-2, -1), keepdim=True)
@@ -240,6 +233,23 @@ def anchored(latents: Tensor, portrait: Tensor, amount: float) -> Tensor:
     wanted_spread = portrait.std((-2, -1), keepdim=True)
     gain = (wanted_spread / spread.clamp(min=1e-4)) ** amount
     return (latents - mean) * gain + torch.lerp(mean, wanted_mean.expand_as(mean), amount)
+
+
+def tone_of(latents: Tensor) -> Tensor:
+    """Latents [..., h, w] -> mean and spread of each channel [2, ..., 1, 1]."""
+    mean, spread = latents.mean((-2, -1), keepdim=True), latents.std((-2, -1), keepdim=True)
+    return torch.stack([mean, spread.clamp(min=1e-4)])
+
+
+def steadied(latents: Tensor, tone: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """Latents [F, 4, h, w] whose channels' mean and spread keep a share of the frame before's;
+    `tone` [2, 4, 1, 1] is that of the frame before the first. And that of the last."""
+    made = []
+    for frame in latents:
+        own = tone_of(frame)
+        tone = torch.lerp(own, tone, share)
+        made.append((frame - own[0]) * (tone[1] / own[1]) + tone[0])
+    return torch.stack(made), tone
 
 
 def _draw(seed: int, frame: int | str, shape: torch.Size) -> Tensor:

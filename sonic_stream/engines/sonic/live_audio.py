@@ -1,8 +1,9 @@
 """Live features: the encoder hears a bounded, rolling context instead of a 30 s piece.
 
 Upstream's frame i begins at 80 i ms and hears 80 ms before and 120 ms after that. Here the
-denoised frame is the second of its pair on screen (RIFE makes the first), 40 ms later, so its
-window ends 160 ms after 80 i ms: 80 ms beyond the frame's own end.
+denoised frame is the second of its pair on screen (RIFE makes the first): it begins 40 ms later,
+and hears 120 ms after its beginning too, which is 80 ms beyond its own end. So does every frame
+of a stream that denoises all 25 a second.
 
 Two things cannot be as offline. The mel floor follows a peak that falls slowly instead of the
 piece's own maximum; and the motion bucket looks at the last second instead of half a second of
@@ -20,7 +21,6 @@ from torch.nn import functional
 from sonic_stream.engines.sonic.audio import (
     BUCKET_WINDOW,
     TOKEN_WINDOW,
-    TOKENS_PER_FRAME,
     AudioPath,
     scale_buckets,
 )
@@ -29,7 +29,6 @@ from sonic_stream.engines.sonic.offline import Voice
 from sonic_stream.smoothing import kept
 
 TOKEN_SAMPLES = 2 * HOP
-FRAME_SAMPLES = TOKENS_PER_FRAME * TOKEN_SAMPLES
 LOOK_AHEAD_SAMPLES = 80 * RATE_HZ // 1000  # beyond the end of the newest latent frame
 CONTEXT_S = 4.0
 TAIL_S = 0.5  # silence after the newest sound: the encoder never heard a cut
@@ -53,11 +52,14 @@ class LiveAudioState:
 class LiveAudio:
     """Sound in, tokens and buckets of one hop out, as soon as they can be known."""
 
-    def __init__(self, path: AudioPath, frames: int, context_s: float = CONTEXT_S) -> None:
-        """`frames`: the most that will be asked for at once."""
+    def __init__(
+        self, path: AudioPath, frames: int, fps: float, context_s: float = CONTEXT_S
+    ) -> None:
+        """`frames`: the most that will be asked for at once, of `fps` a second."""
         self._path = path
+        self._step = round(RATE_HZ / fps) // TOKEN_SAMPLES  # tokens from frame to frame
         self._context = round(context_s * RATE_HZ) // TOKEN_SAMPLES * TOKEN_SAMPLES
-        if self._context < BUCKET_WINDOW * TOKEN_SAMPLES + frames * FRAME_SAMPLES:
+        if self._context < (BUCKET_WINDOW + frames * self._step) * TOKEN_SAMPLES:
             raise ValueError(f"an audio context of {context_s} s is too short for {frames} frames")
         self._mel = LogMel()
 
@@ -70,14 +72,12 @@ class LiveAudio:
         portrait's CLIP vector [X] -> tokens [frames, 32, X], buckets [frames, 2]."""
         state.samples = torch.cat([state.samples, new])[-self._context - WINDOW // 2 :]
         states = self._encode(state, len(new) / RATE_HZ)
-        windows = states[-(frames - 1) * TOKENS_PER_FRAME - TOKEN_WINDOW :]
-        tokens = self._path.token(
-            windows.unfold(0, TOKEN_WINDOW, TOKENS_PER_FRAME).permute(0, 3, 1, 2)
-        )
+        windows = states[-(frames - 1) * self._step - TOKEN_WINDOW :]
+        tokens = self._path.token(windows.unfold(0, TOKEN_WINDOW, self._step).permute(0, 3, 1, 2))
         raw = self._path.bucket(states[None, -BUCKET_WINDOW:, -1:], clip[None])
         bucket = scale_buckets(raw)[0]
         if state.buckets is not None:
-            share = float(kept(BUCKET_HALF_LIFE_S, frames * FRAME_SAMPLES / RATE_HZ))
+            share = float(kept(BUCKET_HALF_LIFE_S, len(new) / RATE_HZ))
             bucket = bucket + (state.buckets - bucket) * share
         state.buckets = bucket
         return Voice(tokens, bucket.expand(frames, 2))

@@ -11,19 +11,26 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sonic_stream.engines.sonic.accelerate import Placement, accelerated, place
+from sonic_stream.engines.sonic.accelerate import Placement, accelerated, place, place_unet
 from sonic_stream.engines.sonic.audio import AudioBucket, AudioPath, AudioToken, WhisperEncoder
-from sonic_stream.engines.sonic.config import FULL, REDUCED, ModelConfig
+from sonic_stream.engines.sonic.config import FULL, REDUCED
 from sonic_stream.engines.sonic.encoders import decode, embed_portrait, encode_portrait
 from sonic_stream.engines.sonic.guidance import Denoiser, Identity
 from sonic_stream.engines.sonic.parts import build, fill_by_rule
 from sonic_stream.engines.sonic.picture import Prepared
 from sonic_stream.engines.sonic.rife import Rife
+from sonic_stream.engines.sonic.tiny import build_tiny
 from sonic_stream.engines.sonic.unet import face_masks
-from sonic_stream.engines.sonic.weights import load_part, missing
+from sonic_stream.engines.sonic.weights import (
+    TINY_DECODER,
+    load_part,
+    load_tiny_decoder,
+    missing,
+)
 from sonic_stream.media import ByteArray
 
 RANDOM, REDUCED_RANDOM = "random", "random-reduced"
+DECODERS = ("auto", "full", "tiny")
 AUDIO_PARTS = ("whisper", "audio2token", "audio2bucket")
 
 
@@ -37,28 +44,26 @@ class SonicModel:
     rife: Rife
     audio: AudioPath
     placement: Placement
+    tiny: nn.Module | None = None  # decodes instead of the VAE
 
     @classmethod
-    def load(cls, weights: str, placement: Placement) -> SonicModel:
+    def load(cls, weights: str, placement: Placement, decoder: str = "full") -> SonicModel:
         """Weights of a folder, or values by rule (`random`, `random-reduced`): they cost the same.
 
+        `decoder`: "full", "tiny", or "auto": tiny where the folder has its file.
         Raises `ValueError` that says what is missing or wrong, and what to do.
         """
         placement = placement.resolve()
-        config = REDUCED if weights == REDUCED_RANDOM else FULL
-        source = _source(weights, config)
-        audio = (source(name).float().requires_grad_(False) for name in AUDIO_PARTS)
-        whisper, token, bucket = audio
-        unet = place(source("unet"), placement)
+        source = _source(weights)
+        unet = place_unet(source("unet"), placement)
         return cls(
             unet=accelerated(unet, placement),
             vae=place(source("vae"), placement),
             clip=place(source("image_encoder"), placement),
             rife=cast(Rife, place(source("rife"), placement)),
-            audio=AudioPath(
-                cast(WhisperEncoder, whisper), cast(AudioToken, token), cast(AudioBucket, bucket)
-            ),
+            audio=audio_path(weights),
             placement=placement,
+            tiny=_tiny(weights, placement, decoder),
         )
 
     @torch.inference_mode()
@@ -77,10 +82,11 @@ class SonicModel:
     @torch.inference_mode()
     def pictures(self, latents: Tensor, piece: int) -> Tensor:
         """Clean latents [F, 4, h, w] -> pictures [F, 3, H, W] in 0..1."""
-        parts = [
-            (part.float() * 0.5 + 0.5).clamp(0, 1) for part in decode(self.vae, latents, piece)
-        ]
-        return torch.cat(parts).to(self.placement.dtype)
+        if self.tiny is not None:
+            parts = [self.tiny(part) for part in latents.split(piece)]
+        else:
+            parts = [part.float() * 0.5 + 0.5 for part in decode(self.vae, latents, piece)]
+        return torch.cat([part.clamp(0, 1).to(self.placement.dtype) for part in parts])
 
     @torch.inference_mode()
     def doubled(self, pictures: Tensor) -> Tensor:
@@ -93,14 +99,36 @@ class SonicModel:
         return torch.from_numpy(array).to(self.placement.device, self.placement.dtype)
 
 
+def audio_path(weights: str) -> AudioPath:
+    """The audio parts alone; `weights` as for `SonicModel.load`."""
+    source = _source(weights)
+    whisper, token, bucket = (source(name).float().requires_grad_(False) for name in AUDIO_PARTS)
+    return AudioPath(
+        cast(WhisperEncoder, whisper), cast(AudioToken, token), cast(AudioBucket, bucket)
+    )
+
+
+def _tiny(weights: str, placement: Placement, decoder: str) -> nn.Module | None:
+    if decoder not in DECODERS:
+        raise ValueError(f"decoder is one of {', '.join(DECODERS)}, not {decoder!r}")
+    random = weights in (RANDOM, REDUCED_RANDOM)
+    there = not random and (Path(weights) / TINY_DECODER).is_file()
+    if decoder == "full" or (decoder == "auto" and not there):
+        return None
+    tiny = build_tiny()
+    made = fill_by_rule(tiny, "tiny") if random else load_tiny_decoder(tiny, Path(weights))
+    return place(made, placement)
+
+
 def to_bytes(pictures: Tensor) -> ByteArray:
     """[F, 3, H, W] in 0..1 -> uint8 [F, H, W, 3], truncated as upstream writes them."""
     scaled = (pictures.float() * 255).to(torch.uint8).permute(0, 2, 3, 1)
     return scaled.contiguous().cpu().numpy()
 
 
-def _source(weights: str, config: ModelConfig) -> Callable[[str], nn.Module]:
-    """How one part is made."""
+def _source(weights: str) -> Callable[[str], nn.Module]:
+    """How one part is made. Raises `ValueError` when files are missing."""
+    config = REDUCED if weights == REDUCED_RANDOM else FULL
     if weights in (RANDOM, REDUCED_RANDOM):
         return lambda part: fill_by_rule(build(part, config), part)
     problems = missing(Path(weights)) if weights else ["engine.weights names no folder"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from sonic_stream.engines.sonic.config import VAE_SCALE
+from sonic_stream.engines.sonic.config import LATENT_FPS, VAE_SCALE
 from sonic_stream.engines.sonic.guidance import (
     Denoiser,
     Guidance,
@@ -34,6 +34,7 @@ class ClipSettings:
     motion_scale: float = 1.0
     guidance: Guidance = field(default_factory=Guidance)
     together: bool = True  # the three branches in one batch
+    fps: float = LATENT_FPS  # what the network is told
 
     def __post_init__(self) -> None:
         if not 1 <= self.steps <= 50:
@@ -92,7 +93,7 @@ class ClipDenoiser:
         """The guided v [W, 4, h, w] of the frames in `index` [W]."""
         settings = self._settings
         scale = MotionScale(settings.dynamic_scale, settings.motion_scale)
-        ids = added_ids(self._voice.buckets[index].float(), scale)
+        ids = added_ids(self._voice.buckets[index].float(), scale, settings.fps)
         ids = ids.to(self._voice.tokens.dtype)
         conditions = branch_conditions(self._identity, self._voice.tokens[index], ids)
         time = torch.tensor(timestep(sigma), device=latents.device)

@@ -17,8 +17,8 @@ ADDED_IDS = 3  # fps and the two motion buckets
 
 @dataclass(frozen=True)
 class Conditions:
-    """clip [B, F, 1, X], audio [B, F, 32, X], added ids [B, 3], masks by number of tokens
-    (`face_masks`), concat latents [B, F, 4, h, w] of the portrait."""
+    """clip [B, F, 1, X], audio [B, F, 32, X], added ids [B, 3], masks [1 or B, N, 1] by number of
+    tokens (`face_masks`), concat latents [B, F, 4, h, w] of the portrait."""
 
     clip: Tensor
     audio: Tensor
@@ -145,8 +145,13 @@ class SonicUNet(nn.Module):
             audio=conditions.audio.flatten(0, 1),
             clip_mean=conditions.clip.mean(dim=1),
             audio_mean=conditions.audio.mean(dim=1),
-            masks=conditions.masks,
+            masks={tokens: _for_frames(m, frames) for tokens, m in conditions.masks.items()},
         )
+
+
+def _for_frames(mask: Tensor, frames: int) -> Tensor:
+    """[1 or B, N, 1] -> [1 or B * F, N, 1]"""
+    return mask if len(mask) == 1 else mask.repeat_interleave(frames, dim=0)
 
 
 def face_masks(mask: Tensor, height: int, width: int, dtype: torch.dtype) -> dict[int, Tensor]:

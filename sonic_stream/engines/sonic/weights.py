@@ -5,6 +5,7 @@
     whisper-tiny/model.safetensors                     only its encoder is used
     RIFE/flownet.pkl
     yoloface_v5m.pt                                    optional
+    taesd_decoder.safetensors                          optional: a tiny decoder for live use
 
 A converted folder holds `manifest.json` and one `<part>.safetensors` for each part instead.
 """
@@ -29,6 +30,8 @@ from torch import Tensor, nn
 SVD = "stable-video-diffusion-img2vid-xt"
 MANIFEST, FORMAT = "manifest.json", "sonic-weights-1"
 DETECTOR = "yoloface_v5m.pt"
+TINY_DECODER = "taesd_decoder.safetensors"
+OPTIONAL = (DETECTOR, TINY_DECODER)
 BLOCK = 1 << 22
 NAMED = 3  # keys shown in an error
 
@@ -95,10 +98,7 @@ def read_part(folder: Path, part: str) -> dict[str, Tensor]:
 
 def load_part(module: nn.Module, folder: Path, part: str) -> nn.Module:
     """Fills a module (made on the meta device) strictly; raises `WeightsError`."""
-    state = read_part(folder, part)
-    wanted = {key: tuple(value.shape) for key, value in module.state_dict().items()}
-    check_keys(path_of(folder, part), {k: tuple(v.shape) for k, v in state.items()}, wanted)
-    module.load_state_dict(state, assign=True)
+    _fill(module, read_part(folder, part), path_of(folder, part))
     for name, buffer in list(module.named_buffers()):
         if buffer.is_meta:  # CLIP's numbering of positions is computed, not stored
             owner = module.get_submodule(name.rpartition(".")[0])
@@ -107,6 +107,19 @@ def load_part(module: nn.Module, folder: Path, part: str) -> nn.Module:
                 torch.arange(buffer.numel()).view(buffer.shape),
                 persistent=False,
             )
+    return module
+
+
+def load_tiny_decoder(module: nn.Module, folder: Path) -> nn.Module:
+    """As `load_part`, from the optional file."""
+    path = folder / TINY_DECODER
+    return _fill(module, _read(path), path)
+
+
+def _fill(module: nn.Module, state: dict[str, Tensor], path: Path) -> nn.Module:
+    wanted = {key: tuple(value.shape) for key, value in module.state_dict().items()}
+    check_keys(path, {k: tuple(v.shape) for k, v in state.items()}, wanted)
+    module.load_state_dict(state, assign=True)
     return module
 
 
@@ -150,8 +163,9 @@ def convert(folder: Path, out: Path, say: Callable[[str], object]) -> None:
             "source": source.relative_to(folder).as_posix(),
         }
         say(f"{part}: {len(state)} tensors, {target.stat().st_size >> 20} MiB")
-    if (folder / DETECTOR).is_file():
-        shutil.copyfile(folder / DETECTOR, out / DETECTOR)
+    for name in OPTIONAL:
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, out / name)
     partial = out / (MANIFEST + ".partial")
     partial.write_text(json.dumps({"format": FORMAT, "parts": entries}, indent=1))
     partial.replace(out / MANIFEST)
@@ -182,6 +196,8 @@ def sha256(path: Path) -> str:
 
 def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
+        if path.name == TINY_DECODER:
+            raise WeightsError(f"{path} is missing: put it there, or choose decoder 'full'")
         raise WeightsError(f"{path} is missing: run 'avatar-server weights fetch {path.parent}'")
     try:
         if path.suffix == ".safetensors":

@@ -229,7 +229,7 @@ def _counted(made: list[Sink]) -> Callable[[], Sink]:
     return make
 
 
-def outlets(folder: Path, *, local: bool = True, **section: list[str]) -> Outlets:
+def outlets(folder: Path, *, local: bool = True, **section: object) -> Outlets:
     return Outlets(SinksSection.model_validate(section), RtcSettings(), folder, local=local)
 
 
@@ -272,6 +272,11 @@ def test_only_recordings_are_given_out(tmp_path: Path) -> None:
         with pytest.raises(SinkError):
             kept.recording(name)
     assert outlets(tmp_path / "none").recordings() == []
+    with pytest.raises(SinkError, match="share_recordings"):
+        outlets(tmp_path, local=False).recordings()
+    with pytest.raises(SinkError, match="share_recordings"):
+        outlets(tmp_path, local=False).recording("b.mp4")
+    assert outlets(tmp_path, local=False, share_recordings=True).recording("b.mp4")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The live engine at reduced size: the contract of all engines, in both modes."""
+"""The live engine at reduced size: the contract of all engines, in both modes and rates."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from sonic_stream.engine import Engine, Stream, StreamOptions, load_engine
 from sonic_stream.media import IdentityLatents
 from tests.sonic_stream.contract import EngineContract
 
-MODES = {
-    "chunk": {"hop": 2, "context": 2, "overlap": 1, "steps": 2},
-    "staggered": {"hop": 1, "context": 2, "overlap": 0, "steps": 3},
+PLANS = {
+    "chunk": {"mode": "chunk", "hop": 2, "context": 2, "overlap": 1, "steps": 2},
+    "staggered": {"mode": "staggered", "hop": 1, "context": 2, "overlap": 0, "steps": 3},
+    "undoubled": {"hop": 4, "context": 2, "overlap": 1, "steps": 1, "doubled": False},
 }
 
 
-@pytest.fixture(scope="module", params=MODES)
+@pytest.fixture(scope="module", params=PLANS)
 def engine(request: pytest.FixtureRequest) -> Engine:
-    mode = str(request.param)
-    return load_engine(
-        "sonic", size_px=64, weights="random-reduced", device="cpu", mode=mode, **MODES[mode]
-    )
+    plan = PLANS[str(request.param)]
+    return load_engine("sonic", size_px=64, weights="random-reduced", device="cpu", **plan)
 
 
 @pytest.fixture(scope="module")
