@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sonic_stream.engines.lite.eyes import POINTS, Eye
+from sonic_stream.engines.lite.eyes import POINTS, Eye, lid_reach
 from sonic_stream.engines.lite.geometry import FloatLike, smoothstep
 from sonic_stream.engines.lite.motion import Motion
 from sonic_stream.engines.lite.warp import Pose, Warper, pixels_of, shown
@@ -49,7 +49,8 @@ def draw_eye(picture: ByteArray, eye: Eye, warper: Warper, motion: Motion, pose:
         (distance,) = _upsampled(region, inside)
         _put(region, ball, np.clip(0.5 + distance / 2.0, 0, 1))
     if motion.blink > 0.01:
-        _draw_lid(region, eye, nodes, len(picture) / 512, float(np.clip(motion.blink, 0, 1)))
+        grain = eye.grain[pixels_of(window, patch.cell)]
+        _draw_lid(region, eye, nodes, grain, float(np.clip(motion.blink, 0, 1)))
 
 
 def _nodes(eye: Eye, shift: FloatArray) -> _Nodes:
@@ -111,21 +112,19 @@ def _gaze_shift(eye: Eye, nodes: _Nodes, gaze_x: float, gaze_y: float) -> FloatL
     return np.asarray(-across[..., None] * eye.axis_x - down[..., None] * eye.axis_y)
 
 
-def _draw_lid(
-    region: ByteArray, eye: Eye, nodes: _Nodes, picture_scale: float, blink: float
-) -> None:
+def _draw_lid(region: ByteArray, eye: Eye, nodes: _Nodes, grain: FloatArray, blink: float) -> None:
     """A lid of the portrait's own skin colours comes down inside the opening. Nothing around
     the eye is moved, so frames, fringes and make-up stay where they are."""
     v, x = nodes.v, nodes.x
     # The margin keeps the upper lid's curve until it meets the lower one, just covering it.
     bow = 4 * np.clip(x, 0, 1) * (1 - np.clip(x, 0, 1))
     travel = blink * (nodes.height + 0.02 * bow) * (1 - 0.22 * (1 - blink) * bow)
-    sides = np.clip(x / 0.05, 0, 1) * np.clip((1 - x) / 0.05, 0, 1)
-    # The old lashes and crease above the opening are toned away while the lid comes down.
-    high, low = min(0.26, 0.85 * eye.above), min(0.06, 0.3 * eye.above)
-    toned = 0.9 * smoothstep(v, -high, -low) * smoothstep(blink, 0.02, 0.30)
+    sides = np.clip((x + 0.04) / 0.08, 0, 1) * np.clip((1.04 - x) / 0.08, 0, 1)
+    # The old lashes above the opening are toned away while the lid comes down.
+    high, low = lid_reach(eye.above), min(0.10, 0.4 * eye.above)
+    toned = 0.95 * smoothstep(v, -high, -low) * smoothstep(blink, 0.02, 0.30)
     cover = np.maximum(toned, smoothstep(v, -0.04, 0.0)) * sides
-    top = -min(0.14, 0.6 * eye.above)
+    top = -0.8 * high
     down = np.clip((v - top) / np.maximum(travel - top, 1e-3), 0, 1)[..., None]
     index = np.clip(x * (POINTS - 1), 0, POINTS - 1)
 
@@ -142,6 +141,6 @@ def _draw_lid(
     grids = _upsampled(region, (v - travel) * eye.width, cover, 0.80 * lash * thin)
     colours = _upsampled(region, skin, along(eye.lashes))
     dark = grids[2][..., None] * min(1.2 * float(smoothstep(blink, 0.02, 0.30)), 1.0)
-    drawn = colours[0] + (colours[1] - colours[0]) * dark
-    alpha = np.clip(0.5 - grids[0] / (1.5 * picture_scale), 0, 1) * grids[1]
+    drawn = colours[0] + (colours[1] - colours[0]) * dark + grain[..., None]
+    alpha = np.clip(0.5 - grids[0] / (0.75 * eye.patch.cell), 0, 1) * grids[1]
     _put(region, np.clip(drawn, 0, 255).astype(np.uint8), alpha.astype(np.float32))

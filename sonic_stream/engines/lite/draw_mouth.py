@@ -61,7 +61,7 @@ class MouthPainter:
         mouth = cv2.blendLinear(upper, lower, opening.upper, 1 - opening.upper)
         mouth = self._shaded(mouth, motion, up, down)
         # Faded in with activity, so that rest is the untouched portrait without a pop.
-        active = float(smoothstep(8.0 * np.abs(motion.coefficients[:MOUTH_COUNT]).sum(), 0, 1))
+        active = float(smoothstep(5.0 * np.abs(motion.coefficients[:MOUTH_COUNT]).sum(), 0, 1))
         alpha = self._feather * np.float32(active)
         region = picture[patch.y0 : patch.y0 + patch.height, patch.x0 : patch.x0 + patch.width]
         region[:] = cv2.blendLinear(mouth, np.ascontiguousarray(region), alpha, 1 - alpha)

@@ -13,7 +13,7 @@ import numpy as np
 
 from sonic_stream.engines.lite.fields import BROWS, FaceModel, Patch, field_cell, make_patch
 from sonic_stream.engines.lite.geometry import FloatLike, gaussian_smooth, smoothstep
-from sonic_stream.engines.lite.palette import EYES, LUMA
+from sonic_stream.engines.lite.palette import EYES, LUMA, Palette, noise_like
 from sonic_stream.media import ByteArray, FloatArray
 
 POINTS = 33  # samples along the lids
@@ -36,9 +36,15 @@ class Eye:
     skin_above: FloatArray
     skin_below: FloatArray
     lashes: FloatArray
+    grain: FloatArray  # [height, width] of the patch's pixels: a lid is no smoother than skin
 
 
-def build_eye(picture: ByteArray, face: FaceModel, side: str) -> Eye:
+def lid_reach(above: float) -> float:
+    """How far above the opening a closing lid repaints the skin."""
+    return min(0.30, 0.85 * above)
+
+
+def build_eye(picture: ByteArray, face: FaceModel, palette: Palette, side: str) -> Eye:
     upper_index, lower_index, iris_index = EYES[side]
     points = face.landmarks[:, :2].astype(np.float64)
     corner = points[upper_index[0]]
@@ -61,8 +67,9 @@ def build_eye(picture: ByteArray, face: FaceModel, side: str) -> Eye:
     frame = _EyeFrame(picture, corner, axis_x, axis_y, width)
     skin_above, skin_below, lashes = _lid_colours(frame, upper, lower, above)
     iris = points[iris_index]
+    patch = _eye_patch(face, frame, upper, lower, above)
     return Eye(
-        patch=_eye_patch(face, frame, upper, lower, above),
+        patch=patch,
         corner=corner.astype(np.float32),
         axis_x=axis_x.astype(np.float32),
         axis_y=axis_y.astype(np.float32),
@@ -75,6 +82,7 @@ def build_eye(picture: ByteArray, face: FaceModel, side: str) -> Eye:
         skin_above=skin_above,
         skin_below=skin_below,
         lashes=lashes,
+        grain=noise_like(palette, (patch.height, patch.width), palette.soft_px),
     )
 
 
@@ -119,17 +127,24 @@ def _eye_patch(
 def _lid_colours(
     frame: _EyeFrame, upper: FloatLike, lower: FloatLike, above: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Bright skin under the brow, skin under the eye, the dark of the lash line."""
-    over = frame.sample(upper[None] - np.linspace(0.25, 0.95, 9)[:, None] * above)
-    order = np.argsort(over @ LUMA, 0)[6]
-    top = np.take_along_axis(over, order[None, :, None], 0)[0]
-    below = np.median(frame.sample(lower[None] + np.linspace(0.08, 0.24, 7)[:, None]), 0)
+    """Skin right above where the lid is painted, skin under the eye, the dark of the lashes."""
+
+    def bright(heights: FloatLike, order: int) -> FloatLike:
+        """Per column the colour of that rank in brightness: lashes are darker than skin."""
+        colours = frame.sample(heights)
+        chosen = np.argsort(colours @ LUMA, 0)[order]
+        return np.asarray(np.take_along_axis(colours, chosen[None, :, None], 0)[0])
+
+    high = lid_reach(above)
+    over = np.linspace(0.85 * high, max(1.3 * high, min(0.5, 0.95 * above)), 7)
+    top = bright(upper[None] - over[:, None], 4)
+    below = bright(lower[None] + np.linspace(0.10, 0.34, 9)[:, None], 5)
     line = frame.sample(upper[None] + np.linspace(-0.07, 0.04, 9)[:, None])
     darkest = (line @ LUMA).argmin(0)
     lashes = np.take_along_axis(line, darkest[None, :, None], 0)[0]
     # Frames of glasses and fringes are no skin: where it is far too dark, the lower lid lends.
-    foreign = smoothstep((top @ LUMA) / np.maximum(below @ LUMA, 1), 0.50, 0.62)[:, None]
-    top = top * foreign + 0.94 * below * (1 - foreign)
+    is_skin = smoothstep((top @ LUMA) / np.maximum(below @ LUMA, 1), 0.50, 0.62)[:, None]
+    top = np.asarray(top * is_skin + 0.94 * below * (1 - is_skin), np.float64)
     top, below, lashes = (gaussian_smooth(colours, 4.0) for colours in (top, below, lashes))
     mixed = 0.5 * (top + below)  # make-up and shadows must not tear the lid in two
     return (

@@ -23,7 +23,7 @@ from sonic_stream.engines.lite.shading import Folds, build_folds
 from sonic_stream.media import ByteArray, FloatArray, IdentityLatents, fingerprint
 from sonic_stream.portrait.matte import fill, foreground, plate
 
-VERSION = 2  # of the preparation: raise it when an old cached identity must not be used
+VERSION = 3  # of the preparation: raise it when an old cached identity must not be used
 # Samples of a still picture fall between the enlarged copy's pixels as those of a moving one do
 # on the average: both are equally sharp, and leaving rest does not blur.
 OFF_GRID = 0.35
@@ -88,7 +88,7 @@ def prepare(portrait: Portrait, size_px: int) -> IdentityLatents:
         can_blink=portrait.blink,
         whole=make_patch(face, (0, 0, size_px, size_px), cell, split=False),
         mouth=around_mouth,
-        eyes={side: build_eye(picture, face, side) for side in ("right", "left")},
+        eyes={side: build_eye(picture, face, palette, side) for side in ("right", "left")},
         interior=build_interior(picture, face, palette),
         folds=build_folds(around_mouth, mouth, palette),
     )

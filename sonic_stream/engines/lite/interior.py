@@ -15,7 +15,7 @@ import numpy as np
 from sonic_stream.engines.lite.fields import FaceModel
 from sonic_stream.engines.lite.geometry import FloatLike, smoothstep
 from sonic_stream.engines.lite.own_teeth import Opening, cut_teeth
-from sonic_stream.engines.lite.palette import Palette, luma
+from sonic_stream.engines.lite.palette import Palette, luma, noise_like
 from sonic_stream.media import ByteArray, FloatArray
 
 # The canvas in the mouth frame, half widths.
@@ -64,8 +64,12 @@ def build_interior(picture: ByteArray, face: FaceModel, palette: Palette) -> Int
         )  # fmt: skip
         at_rest = _rgba(opening.own.astype(np.float64), opening.cover())
         own = cut_teeth(opening, luma(palette.skin))
-    if own is not None:
-        palette = replace(palette, teeth=own[1])
+        if own is not None:
+            palette = replace(palette, teeth=own[1])
+        else:  # teeth that hardly show are no brighter than the picture shows them
+            brightest = 1.2 * opening.brightness(95)
+            share = np.clip(brightest / luma(palette.teeth), 0.72, 1.0)
+            palette = replace(palette, teeth=palette.teeth * share)
     # Half a mouth is about 25 mm wide; small painted mouths keep teeth of normal size.
     size = float(np.clip(0.95 * head.face_width / (mouth.half_width * 2) / 2.75, 0.80, 1.25))
     canvas = _Canvas(u, v, scale, size / 25.0, palette)
@@ -199,9 +203,7 @@ class _Canvas:
         alpha = np.clip(alpha, 0, 1)
         layers = np.dstack([colour * alpha[..., None], alpha])
         layers = cv2.GaussianBlur(layers, (0, 0), blur, borderType=cv2.BORDER_REPLICATE)
-        noise = np.random.default_rng(0).normal(0, 1, alpha.shape)
-        noise = cv2.GaussianBlur(noise, (0, 0), max(blur, 1.0))
-        noise *= min(0.5 * self.palette.grain, 3.0) / max(float(noise.std()), 1e-6)
+        noise = 0.7 * noise_like(self.palette, alpha.shape, max(blur, 1.0))
         even = layers[..., :3] / np.maximum(layers[..., 3:], 1e-3)
         return _rgba(even + noise[..., None], layers[..., 3])
 

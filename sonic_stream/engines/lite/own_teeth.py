@@ -38,6 +38,11 @@ class Opening:
         v = self.v[:, None]
         return np.minimum(v - self.upper[None], self.lower[None] - v)
 
+    def brightness(self, percent: float) -> float:
+        """A percentile of the opening's brightness."""
+        inside = self.depth() > 0.0
+        return float(np.percentile(self.own[inside] @ LUMA, percent)) if inside.any() else 255.0
+
     def cover(self) -> FloatLike:
         """1 in the opening, fading over the lips' edges [h, w]."""
         sides = 1 - smoothstep(np.abs(self.u), 0.92, 1.0)

@@ -75,6 +75,14 @@ def take_palette(picture: ByteArray, face: FaceModel) -> Palette:
     )
 
 
+def noise_like(palette: Palette, shape: tuple[int, ...], blur: float) -> FloatArray:
+    """Still noise of the portrait's strength, for what is painted into it."""
+    noise = np.random.default_rng(0).normal(0, 1, shape)
+    noise = cv2.GaussianBlur(noise, (0, 0), max(blur, 0.5))
+    strength = min(0.7 * palette.grain, 5.0)
+    return np.asarray(noise * (strength / max(float(noise.std()), 1e-6)), np.float32)
+
+
 def _tooth_colour(
     sclera: FloatLike | None, skin: FloatLike, coloured: bool, line_art: bool
 ) -> FloatLike:

@@ -40,8 +40,12 @@ def build_folds(patch: Patch, mouth: MouthFrame, palette: Palette) -> Folds:
     cheeks = np.exp(-((beside / width) ** 2)) * ends
     under = (v - mouth.lip_lower - 0.16 - 0.06 * u**2) / np.where(v > mouth.lip_lower, 0.13, 0.10)
     chin = np.exp(-(under**2)) * (1 - smoothstep(u, 0.35, 0.85)) * smoothstep(v, 0.0, 0.1)
+    # Smooth skin, of children and drawings, hardly folds; line art has no shading at all.
+    depth = 0.15 if palette.is_line_art else float(np.clip(palette.grain - 0.3, 0.25, 1.0))
     tint = SHADOW if palette.is_coloured else np.full(3, GREY_SHADOW)
-    return Folds(_as_field(cheeks), _as_field(chin), (palette.skin * tint).astype(np.float32))
+    return Folds(
+        _as_field(depth * cheeks), _as_field(depth * chin), (palette.skin * tint).astype(np.float32)
+    )
 
 
 def fold_depths(coefficients: FloatArray) -> tuple[float, float]:
