@@ -205,6 +205,28 @@ def test_no_seam_shows_at_chunks_nor_where_speech_begins_and_ends(
     )
 
 
+@settings(max_examples=8, deadline=None)
+@given(st.lists(st.integers(1, 9000), min_size=1, max_size=12), st.integers(0, 1000))
+def test_any_chunking_gives_the_same_life(
+    portraits: tuple[IdentityLatents, IdentityLatents], sizes: list[int], seed: int
+) -> None:
+    """Ten seconds of phrases and rests later, the pictures are equal to the bit."""
+    samples = voice(10, 16_000, seed=2).astype(np.float32)
+    last = len(samples) - 3200
+
+    def shown(pieces: list[int]) -> np.ndarray:
+        stream = load_engine("lite", size_px=128).open(portraits[1], StreamOptions(seed=seed))
+        at, turn = 0, 0
+        while at < last:
+            piece = samples[at : min(at + pieces[turn % len(pieces)], last)]
+            stream.push(AudioChunk(piece, 16_000, at), render=False)
+            at, turn = at + len(piece), turn + 1
+        chunks = stream.push(AudioChunk(samples[at:], 16_000, at))
+        return np.concatenate([made.frames for made in chunks])
+
+    assert np.array_equal(shown(sizes), shown([640]))
+
+
 def test_another_portrait_fades_in_and_the_motion_goes_on(
     portraits: tuple[IdentityLatents, IdentityLatents],
 ) -> None:
