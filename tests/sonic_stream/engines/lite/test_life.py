@@ -247,6 +247,21 @@ def test_another_portrait_fades_in_and_the_motion_goes_on(
     assert np.array_equal(pushed(twin, 23, 1)[0], shown[3])
 
 
+def test_a_change_of_mind_in_the_middle_of_a_fade_is_no_jump(
+    portraits: tuple[IdentityLatents, IdentityLatents],
+) -> None:
+    mira, theo = portraits
+    stream = load_engine("lite", size_px=128).open(mira, StreamOptions(seed=2))
+    shown = pushed(stream, 0, 20)
+    whole = np.abs(pushed(load_engine("lite", size_px=128).open(theo, StreamOptions()), 0, 4)[0]
+                   - shown[0]).mean()  # fmt: skip
+    for count, face in ((3, theo), (2, mira), (12, theo)):
+        stream.set_identity(face)
+        shown += pushed(stream, 20 + len(shown) - 18, count)
+    steps = np.abs(np.diff(np.array(shown), axis=0)).mean((1, 2, 3))
+    assert 0.05 * whole < steps.max() < 0.3 * whole
+
+
 def test_a_portrait_set_before_the_first_picture_is_there_at_once(
     portraits: tuple[IdentityLatents, IdentityLatents],
 ) -> None:
