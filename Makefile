@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 SIZE ?= 512
 PORT ?= 8080
 
-.PHONY: run test test-slow check bench clean
+.PHONY: run test test-slow check bench pictures clean
 
 $(BIN)/python:
 	tools/venv.sh $(VENV)
@@ -34,6 +34,10 @@ check: $(VENV)/test.stamp
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.engine --engine lite --size 512 --seconds 10
 	$(BIN)/python -m benchmarks.live --seconds 60
+
+pictures: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks.pictures
+	$(BIN)/python -m benchmarks.pictures --references
 
 clean:
 	rm -rf $(VENV) build *.egg-info

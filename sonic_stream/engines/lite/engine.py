@@ -86,35 +86,42 @@ class _State:
 
 
 class _Face:
-    """The portrait shown: one scene, or two while one fades into the next."""
+    """The portrait shown: one scene, or one that fades in over what was shown before."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self._before: Scene | None = None
+        self._before: _Face | None = None
         self._faded = 0
 
     def change(self, scene: Scene, *, at_once: bool) -> None:
-        """Pictures with and without alpha do not fade into each other."""
+        """Also in the middle of a change: what fades out then is the mixture.
+
+        Pictures with and without alpha do not fade into each other.
+        """
         at_once = at_once or scene.has_alpha != self._scene.has_alpha
-        self._before = None if at_once else self._scene
+        self._before = None if at_once else self.clone()
         self._scene, self._faded = scene, 0
+
+    def clone(self) -> _Face:
+        twin = copy.copy(self)
+        twin._before = self._before.clone() if self._before else None
+        return twin
 
     def show(self, motion: Motion, *, render: bool) -> tuple[ByteArray, ByteArray | None] | None:
         """The next picture and, of RGBA, its background; None when it is not wanted, but the
         fade goes on."""
-        before = self._before
-        if before is not None:
+        if self._before is not None:
             self._faded += 1
             if self._faded > FADE_FRAMES:
-                before = self._before = None
+                self._before = None
+        old = self._before.show(motion, render=render) if self._before else None
         if not render:
             return None
         picture, behind = self._scene.render(motion)
-        if before is None:
+        if old is None:
             return picture, behind
         share = self._faded / (FADE_FRAMES + 1)
-        old, _ = before.render(motion)
-        return np.asarray(cv2.addWeighted(picture, share, old, 1 - share, 0), np.uint8), behind
+        return np.asarray(cv2.addWeighted(picture, share, old[0], 1 - share, 0), np.uint8), behind
 
 
 class LiteStream:
@@ -171,7 +178,7 @@ class LiteStream:
 
     def clone(self) -> LiteStream:
         twin = copy.copy(self)
-        twin._state, twin._face = self._state.clone(), copy.copy(self._face)
+        twin._state, twin._face = self._state.clone(), self._face.clone()
         return twin
 
     def configure(self, options: StreamOptions) -> None:

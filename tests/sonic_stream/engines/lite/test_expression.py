@@ -7,7 +7,8 @@ import pytest
 
 from sonic_stream.avatars import load_avatar
 from sonic_stream.engine import EXPRESSIONS, StreamOptions, load_engine
-from sonic_stream.engines.lite.expression import NAMES, TABLE, Mood
+from sonic_stream.engines.lite.chance import Dice
+from sonic_stream.engines.lite.expression import NAMES, TABLE, Mimic, Mood
 from sonic_stream.engines.lite.fields import INDEX
 from sonic_stream.engines.lite.identity import restore
 from sonic_stream.engines.lite.life import Life
@@ -15,7 +16,7 @@ from sonic_stream.engines.lite.motion import Motion, no_coefficients
 from sonic_stream.engines.lite.network import CHANNEL, CHANNELS
 from sonic_stream.engines.lite.render import Renderer
 from sonic_stream.engines.lite.rig import lips
-from tests.sonic_stream.engines.lite.talk import SILENT
+from tests.sonic_stream.engines.lite.talk import SILENT, cues_of
 
 
 def settled(expression: str, speech: dict[str, float] | None = None) -> Motion:
@@ -67,6 +68,21 @@ def test_each_expression_shows_in_its_own_way() -> None:
     assert serious.coefficients[INDEX["brow_down"]] > 0.5
     assert surprised.coefficients[INDEX["brow_up"]] > 0.5
     assert happy.lids < 0 < surprised.lids
+
+
+def test_brows_rise_with_stress_and_traces_come_and_go() -> None:
+    cues, raised, other = cues_of(300), [], []
+    mimic = Mimic()
+    path = np.array([mimic.step(Dice(4, f), cue) for f, cue in enumerate(cues)])
+    brow, smile = path[:, NAMES.index("brow_up")], path[:, NAMES.index("smile")]
+    for frame, cue in enumerate(cues[5:-5], 5):
+        (raised if cue.stress > 0.6 else other).append(brow[frame + 5] - brow[frame])
+    assert np.mean(raised) > 0.08
+    assert abs(np.mean(other)) < 0.02
+    smiles = smile[::25]
+    assert 0.02 < smiles.std() < 0.2
+    assert 0 <= path.min() <= path.max() < 1.2
+    assert np.abs(np.diff(smile)).max() < 0.02
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
