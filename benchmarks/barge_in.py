@@ -2,9 +2,10 @@
 
     python -m benchmarks.barge_in --times 20 --json FILE
 
-`first_word`: from the text sent to the voice heard, with the embedded voice. `interrupt_to_silence`:
-from the command sent to the last sound heard, of speech and of PCM from a program. Client, server and
-worker share the machine; the client's own jitter buffer is part of both.
+`first_word`: from the text sent to the voice heard, with the embedded voice.
+`interrupt_to_silence`: from the command sent to the last sound heard, of speech and of PCM from a
+program. Client, server and worker share the machine; the client's own jitter buffer is part of
+both.
 """
 
 from __future__ import annotations
