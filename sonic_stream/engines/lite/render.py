@@ -26,7 +26,7 @@ class Renderer:
         self._cutout = cutout
         if cutout is not None:
             # Lips and lids too: beside the jaw their patches show what is behind.
-            latents = replace(latents, source=cutout[..., :3].copy())
+            latents = replace(latents, source=cv2.cvtColor(cutout, cv2.COLOR_RGBA2RGB))
         self._warper = Warper(latents)
         self._mouth = MouthPainter(latents, self._warper)
 
