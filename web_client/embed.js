@@ -106,7 +106,7 @@ class LiveAvatar extends HTMLElement {
 
   /** Silence at once; needs `token`. */
   interrupt() {
-    return this.command("stop", {});
+    return this.command("interrupt", {});
   }
 
   /**
