@@ -107,7 +107,7 @@ class LiveAvatar extends HTMLElement {
 
   /** Silence at once; needs `token`. */
   interrupt() {
-    return this.command("stop", {});
+    return this.command("interrupt", {});
   }
 
   /**
@@ -147,8 +147,7 @@ class LiveAvatar extends HTMLElement {
   /** @param {number} run */
   async watchForEver(run) {
     if (this.hasAttribute("transparent") && !this.canvas.dataset.drawnWith) {
-      const cutout = "/static/lib/cutout.js"; // only pages that need it load it
-      const { drawCutout } = await import(cutout);
+      const { drawCutout } = await import("/static/lib/cutout.js");
       drawCutout(this.video, this.canvas, false);
     }
     for (let attempt = 0; run === this.run; attempt++) {
