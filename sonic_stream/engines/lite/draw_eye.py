@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sonic_stream.engines.lite.eyes import POINTS, Eye, lid_reach
 from sonic_stream.engines.lite.geometry import FloatLike, smoothstep
 from sonic_stream.engines.lite.motion import Motion
-from sonic_stream.engines.lite.warp import Pose, Warper, pixels_of, shown
+from sonic_stream.engines.lite.warp import Warper, pixels_of, shown
 from sonic_stream.media import ByteArray, FloatArray
 
 
@@ -27,10 +27,12 @@ class _Nodes:
     height: FloatLike
 
 
-def draw_eye(picture: ByteArray, eye: Eye, warper: Warper, motion: Motion, pose: Pose) -> None:
-    """Over `picture` [S, S, 3], in place."""
+def draw_eye(
+    picture: ByteArray, eye: Eye, warper: Warper, motion: Motion, whole_shift: FloatArray
+) -> None:
+    """Over `picture` [S, S, 3], in place, which was sampled under `whole_shift`."""
     patch = eye.patch
-    shift = warper.backward(patch, "whole", motion, pose)
+    shift = warper.part_of_whole(patch, whole_shift)
     region = picture[patch.y0 : patch.y0 + patch.height, patch.x0 : patch.x0 + patch.width]
     if abs(motion.lids) > 1e-3:
         shift = _set_lids(eye, shift, float(np.clip(motion.lids, -1, 1)))

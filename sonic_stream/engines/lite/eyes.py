@@ -121,7 +121,7 @@ def _eye_patch(
     x0, x1 = snap(centre[0] - 0.85 * width), snap(centre[0] + 0.85 * width)
     y0 = snap(centre[1] - max(0.75, 0.25 + above - float(upper.min())) * width)
     y1 = snap(centre[1] + max(0.55, float(lower.max()) + 0.12) * width)
-    return make_patch(face, (x0, y0, x1 - x0, y1 - y0), cell, split=False)
+    return make_patch(face, (x0, y0, x1 - x0, y1 - y0), cell, layers=())
 
 
 def _lid_colours(

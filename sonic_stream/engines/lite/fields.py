@@ -111,8 +111,10 @@ def head_weights(face: FaceModel, x: FloatArray, y: FloatArray) -> tuple[FloatAr
     return (sides * neck * border).astype(np.float32), (shoulders * border).astype(np.float32)
 
 
-def make_patch(face: FaceModel, box: tuple[int, int, int, int], cell: int, *, split: bool) -> Patch:
-    """`box` is x0, y0, width, height; `split`: with separate upper and lower layers."""
+def make_patch(
+    face: FaceModel, box: tuple[int, int, int, int], cell: int, layers: tuple[str, ...]
+) -> Patch:
+    """`box` is x0, y0, width, height; `layers` of "whole", or "upper" and "lower", or none."""
     x0, y0, width, height = box
     width, height = width - width % cell, height - height % cell
     along = x0 + (np.arange(width // cell) + 0.5) * cell - 0.5
@@ -127,7 +129,6 @@ def make_patch(face: FaceModel, box: tuple[int, int, int, int], cell: int, *, sp
     grid = _Grid(face, x, y, local, u, v_upper, v_lower, _falloff(face, x, y), shoulders)
     v_mid = 0.5 * (v_upper + v_lower)
     reach = np.exp(-((np.maximum(np.abs(u) - 0.9, 0) / 0.5) ** 2)) * np.exp(-((v_mid / 0.6) ** 2))
-    names = ("upper", "lower") if split else ("whole",)
     return Patch(
         x0, y0, width, height, cell, x, y,
         depth=surface.sample(surface.depth, x, y),
@@ -138,7 +139,7 @@ def make_patch(face: FaceModel, box: tuple[int, int, int, int], cell: int, *, sp
         u=u.astype(np.float32),
         v_upper=v_upper.astype(np.float32),
         v_lower=v_lower.astype(np.float32),
-        layers={name: _layer(grid, name) for name in names},
+        layers={name: _layer(grid, name) for name in layers},
     )  # fmt: skip
 
 

@@ -45,7 +45,7 @@ class Renderer:
         looks = abs(motion.gaze_x) + abs(motion.gaze_y) + abs(motion.lids)
         if latents.can_blink and (looks > 1e-3 or motion.blink > 0.01):
             for eye in latents.eyes.values():
-                draw_eye(picture, eye, warper, motion, pose)
+                draw_eye(picture, eye, warper, motion, shift)
         if latents.can_speak and np.abs(motion.coefficients[:MOUTH_COUNT]).max() > 1e-3:
             self._mouth.draw(picture, motion, pose)
         return np.asarray(picture), cv2.extractChannel(drawn, 3) if covered else None

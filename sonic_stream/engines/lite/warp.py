@@ -42,6 +42,7 @@ class Warper:
 
     def __init__(self, latents: Latents) -> None:
         self._latents = latents
+        self._grids = {p.x.shape: _node_grid(p) for p in (latents.whole, latents.mouth)}
 
     def jaw_rad(self, motion: Motion) -> float:
         return float(np.clip(motion.coefficients[INDEX["jaw"]], 0, 1.3)) * JAW_MAX_RAD
@@ -53,7 +54,7 @@ class Warper:
         be wrong at large jaw angles.
         """
         forward = self._forward(patch, layer, motion, pose)
-        base = node_grid(patch)
+        base = self._grids[patch.x.shape]
         shift = -forward
         for _ in range(3 if layer == "whole" else 5):
             shift = -cv2.remap(
@@ -61,6 +62,14 @@ class Warper:
                 cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE,
             )  # fmt: skip
         return np.asarray(shift, np.float32)
+
+    def part_of_whole(self, patch: Patch, shift: FloatArray) -> FloatArray:
+        """The whole picture's backward shift on a patch's nodes."""
+        cell = self._latents.whole.cell
+        columns, rows = (patch.x + 0.5) / cell - 0.5, (patch.y + 0.5) / cell - 0.5
+        return np.asarray(
+            cv2.remap(shift, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        )
 
     def sample(
         self,
@@ -97,7 +106,7 @@ class Warper:
 
     def carried(self, grid: FloatArray, shift: FloatArray, patch: Patch) -> FloatArray:
         """A node grid's values, moved along with the picture."""
-        at = node_grid(patch) + shift * np.float32(1 / patch.cell)
+        at = self._grids[patch.x.shape] + shift * np.float32(1 / patch.cell)
         return np.asarray(
             cv2.remap(grid, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         )
@@ -143,7 +152,7 @@ class Warper:
         return np.dstack([dx, dy]).astype(np.float32)
 
 
-def node_grid(patch: Patch) -> FloatArray:
+def _node_grid(patch: Patch) -> FloatArray:
     """Node indices [rows, columns, 2]."""
     rows, columns = patch.x.shape
     xs, ys = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32))
