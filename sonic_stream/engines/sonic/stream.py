@@ -140,6 +140,7 @@ def push_together(engine: SonicEngine, pushes: Sequence[Push]) -> list[list[Fram
     made: list[list[FrameChunk]] = [[] for _ in pushes]
     for hop in range(max(map(len, due), default=0)):
         turn = [i for i, hops in enumerate(due) if hop < len(hops)]
+        engine.timed(late=any(pushes[i].late for i in turn))
         started_s = perf_counter()
         voices = [streams[i].hear() for i in turn]
         heard_s = perf_counter()
