@@ -55,7 +55,9 @@ class SonicStream:
         self._identity = engine.identity_of(identity)
         settings = engine.settings
         frames = settings.hop + settings.ahead
-        self._hearing = LiveAudio(engine.model.audio, frames, settings.latent_fps)
+        self._hearing = LiveAudio(
+            engine.model.audio, frames, settings.latent_fps, settings.hears_s, settings.tail_s
+        )
         self.reset()
 
     def push(self, audio: AudioChunk, *, render: bool = True) -> list[FrameChunk]:
