@@ -5,7 +5,8 @@
 The avatar holds still (`motion_scale` 0), so that every pixel of a screenshot of the transparent
 page has a true value: alpha and colour of the prepared portrait. What lies between is the real
 path: renderer, video codec, WebRTC, the browser's decoder, the page's shader. Then it moves, and
-the page's rate, the browser's delay (packet received to picture shown) and its CPU are measured.
+the page's rate, the browser's delay (packet received to picture shown) and its CPU are measured,
+the latter also without alpha. This Chromium has no GPU: WebGL runs on the processor.
 """
 
 from __future__ import annotations
@@ -183,6 +184,9 @@ async def run(options: argparse.Namespace) -> Figures:
                 Image.fromarray(sheet).save(options.picture, quality=84, method=6)
         async with obs_page(server, options.size) as (page, _):
             figures |= await moving(page, options.seconds)
+        async with obs_page(server, options.size, query="&alpha=0") as (page, _):
+            plain = await moving(page, options.seconds)
+            figures["obs_plain_page_cpu_cores"] = plain["obs_page_cpu_cores"]
     return figures
 
 
