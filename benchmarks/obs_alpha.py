@@ -31,7 +31,7 @@ from sonic_stream.avatars import load_avatar
 from sonic_stream.engine import load_engine
 from sonic_stream.engines.lite.identity import Latents, restore
 from tests.peers.browser import browser_page
-from tests.peers.clients import Control, studio
+from tests.peers.clients import Control, heartbeat, studio
 from tests.peers.real_server import RealServer, real_server
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -79,22 +79,16 @@ async def obs_page(
     async with studio(server.url) as (client, welcome):
         await client.send("set", **settings)
 
-        async def live() -> None:
-            while True:
-                await client.send("ping")
-                await asyncio.sleep(1)
-
-        heart = asyncio.create_task(live())
         url = f"{server.url}/obs?session={welcome['session']}{query}"
-        try:
-            async with browser_page(url, size=(size_px, size_px), more_flags=flags) as page:
-                await page.wait_for_function(
-                    "document.querySelector('#avatar').videoWidth > 0", timeout=20_000
-                )
-                await asyncio.sleep(SETTLE_S)
-                yield page, client
-        finally:
-            heart.cancel()
+        async with (
+            heartbeat(client),
+            browser_page(url, size=(size_px, size_px), more_flags=flags) as page,
+        ):
+            await page.wait_for_function(
+                "document.querySelector('#avatar').videoWidth > 0", timeout=20_000
+            )
+            await asyncio.sleep(SETTLE_S)
+            yield page, client
 
 
 async def seen(page: Page) -> np.ndarray:
