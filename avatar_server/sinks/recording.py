@@ -44,11 +44,8 @@ class Recording(ChildSink):
         await super().close()
 
     def _caption(self, cue: Cue) -> None:
-        """Once, when its times are sure: what is written stays."""
-        if cue.final and cue.text:
-            self._say(
-                "caption", {"text": cue.text, "start_pts": cue.start_pts, "end_pts": cue.end_pts}
-            )
+        times = {"start_pts": cue.start_pts, "end_pts": cue.end_pts}
+        self._say("caption", {"text": cue.text, **times, "final": cue.final})
 
 
 def mux_settings(feed: Feed, container: str, codec: str) -> dict[str, object]:
