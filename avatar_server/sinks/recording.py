@@ -12,8 +12,9 @@ from avatar_server.worker.vp9 import VP9_ALPHA
 
 Container = Literal["mp4", "webm"]
 CODECS = {"mp4": "h264", "webm": VP9_ALPHA}
-# A disk may be busy for a while: 16 MB are a minute and more.
+# A disk may be busy for a while: 16 MB are a minute of sound and picture.
 QUEUE_BYTES = 16_000_000
+STALL_S = 60.0
 
 
 class Recording(ChildSink):
@@ -34,6 +35,7 @@ class Recording(ChildSink):
             keyframes=True,
             final=True,
             queue_bytes=QUEUE_BYTES,
+            stall_s=STALL_S,
         )
         super().__init__("recording", container, program, feed)
         self._captions = feed.captions
