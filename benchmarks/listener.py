@@ -59,12 +59,13 @@ class Received:
 
 
 def phase_ms(number: int, delay_ms: float = 0.0) -> float | None:
-    """How far into the picture of this number a beep begins; None when none does. `delay_ms`: how
-    much older the sound is that the pictures show (a session's offset, when positive)."""
+    """How far from the beginning of the picture of this number a beep begins; before it where the
+    first of the two pictures that flash was skipped; None when none does. `delay_ms`: how much
+    older the sound is that the pictures show (a session's offset, when positive)."""
     start_s = (number * FRAME_MS - delay_ms) / 1000
-    beep = np.ceil(start_s / PERIOD_S - 0.5 - 0.005)
+    beep = round(start_s / PERIOD_S - 0.5)
     phase = 1000 * ((beep + 0.5) * PERIOD_S - start_s)
-    return float(phase) if -6 < phase < FRAME_MS + 6 else None
+    return float(phase) if abs(phase) < FRAME_MS + 6 else None
 
 
 @asynccontextmanager

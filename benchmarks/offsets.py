@@ -73,7 +73,7 @@ async def reading_ms(received: Received, delay_ms: float = 0.0) -> float:
     received.forget()
     await asyncio.sleep((BEEPS + 0.7) * PERIOD_S)
     found = received.skews_ms(delay_ms)
-    assert len(found) >= BEEPS // 2, "the beeps are not heard or the flashes not seen"
+    assert len(found) >= 2, f"heard {len(received.onsets)} beeps, saw {received.flashes}"
     return float(np.median(found))
 
 
