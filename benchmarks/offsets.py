@@ -90,6 +90,7 @@ async def errors_ms(
         await asyncio.sleep(0.5 + abs(offset_ms - last) * SOUND_SLEW_S_PER_MS)
         read = await reading_ms(received, max(offset_ms, 0) if of_session else 0.0)
         errors[offset_ms], last = round(read - zero - offset_ms, 2), offset_ms
+        print(f"{'session' if of_session else 'viewer'} {offset_ms:+d} ms: {errors[offset_ms]:+}")
     await set_offset(0)
     await asyncio.sleep(0.5 + abs(last) * SOUND_SLEW_S_PER_MS)
     return errors
