@@ -25,11 +25,12 @@ PREFIX = "avatar"
 RECORDING = "recording"
 QUEUED = 100  # more waiting messages than this: newcomers are dropped
 SHORT: dict[str, tuple[str, ...]] = {
-    "interrupt": ("stop",),
     "idle": ("source", "idle"),
     "mic": ("source", "mic"),
     "offset": ("set", "lip_sync_offset_ms"),
     "expression": ("set", "expression"),
+    "mute": ("set", "mic_muted"),
+    "volume": ("set", "volume"),
 }
 
 
@@ -63,7 +64,7 @@ def _setting(arguments: Sequence[object]) -> dict[str, object]:
     if len(arguments) != 2:
         raise BadMessage("a setting is given as /avatar/set/NAME and one value")
     name, value = arguments
-    # Faders send fractions.
+    # Faders send fractions, buttons 1 and 0.
     whole = str(name).endswith("_ms") and isinstance(value, float)
     return {str(name): round(value) if whole and isinstance(value, float) else value}
 

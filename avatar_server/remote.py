@@ -12,6 +12,7 @@ import os
 import sys
 import urllib.error
 import urllib.request
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,6 +20,7 @@ from urllib.parse import quote
 from avatar_server import doctor
 from avatar_server.config import load
 from avatar_server.errors import AvatarError, NoSession
+from avatar_server.sources.portaudio import PortAudio
 from avatar_server.tokens import token_files
 
 TIMEOUT_S = 60.0
@@ -122,6 +124,9 @@ def add_remote_commands(commands: Any) -> None:
     record.add_argument("--name", help="the file's name without its ending")
     sessions = add("sessions", run_sessions, "the live sessions and their links")
     sessions.add_argument("--json", action="store_true")
+    devices = commands.add_parser("devices", help="the microphones of this machine")
+    devices.add_argument("--json", action="store_true")
+    devices.set_defaults(run=run_devices)
     send = add("send", run_send, "any command of docs/protocol.md")
     send.add_argument("type", help="such as portrait, set or sink_offset")
     send.add_argument("fields", nargs="*", metavar="name=value", help="values are JSON or text")
@@ -145,7 +150,7 @@ def run_play(options: argparse.Namespace) -> None:
 
 
 def run_interrupt(options: argparse.Namespace) -> None:
-    Target(options).command("stop")
+    Target(options).command("interrupt")
 
 
 def run_record(options: argparse.Namespace) -> None:
@@ -195,6 +200,21 @@ def run_sessions(options: argparse.Namespace) -> None:
         )
     if not listing:
         sys.stdout.write("no sessions\n")
+
+
+def run_devices(options: argparse.Namespace) -> None:
+    """The microphones that `source kind=local` may name."""
+    found = [asdict(device) for device in PortAudio().microphones()]
+    if options.json:
+        sys.stdout.write(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+        return
+    for device in found:
+        mark = ", default" if device["default"] else ""
+        sys.stdout.write(
+            f"{device['name']}  ({device['channels']} channels, {device['rate_hz']} Hz{mark})\n"
+        )
+    if not found:
+        sys.stdout.write("this machine has no microphone\n")
 
 
 def run_doctor(options: argparse.Namespace) -> None:

@@ -30,7 +30,7 @@ from sonic_stream.avatars import load_avatar
 from sonic_stream.engine import load_engine
 from sonic_stream.engines.lite.identity import Latents, restore
 from tests.peers.browser import browser_page
-from tests.peers.clients import studio
+from tests.peers.clients import Control, studio
 from tests.peers.real_server import RealServer, real_server
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -72,9 +72,9 @@ async def obs_page(
     query: str = "",
     flags: tuple[str, ...] = (),
     **settings: object,
-) -> AsyncIterator[tuple[Page, str]]:
-    """The page of a session with these settings, when it shows its first pictures; and how it
-    draws. A heartbeat keeps the session."""
+) -> AsyncIterator[tuple[Page, Control]]:
+    """The page of a session with these settings, when it shows its first pictures, and the
+    session's control. A heartbeat keeps the session."""
     async with studio(server.url) as (client, welcome):
         await client.send("set", **settings)
 
@@ -91,8 +91,7 @@ async def obs_page(
                     "document.querySelector('#avatar').videoWidth > 0", timeout=20_000
                 )
                 await asyncio.sleep(SETTLE_S)
-                drawn = await page.evaluate("document.querySelector('#cutout').dataset.drawnWith")
-                yield page, drawn
+                yield page, client
         finally:
             heart.cancel()
 
@@ -175,8 +174,9 @@ async def run(options: argparse.Namespace) -> Figures:
     truth = Truth.of(options.avatar, options.size)
     figures: Figures = {}
     with real_server(engine={"size_px": options.size, "portrait": options.avatar}) as server:
-        async with obs_page(server, options.size, motion_scale=0) as (page, drawn):
+        async with obs_page(server, options.size, motion_scale=0) as (page, _):
             shown = await seen(page)
+            drawn = await page.evaluate("document.querySelector('#cutout').dataset.drawnWith")
             figures |= {"obs_drawn_with": drawn} | compare(shown, truth)
             if options.picture:
                 sheet = np.hstack([laid_over(shown, ground) for ground in grounds(options.size)])

@@ -9,10 +9,9 @@ aiortc WHEP viewer, a WHIP server, nginx-rtmp and a player, and the recorded fil
 skew is the browser's own estimate, as WebAudio's tap has a delay of its own.
 
 `offset_error_ms_max`: each commanded offset of a session and of a viewer, as sent on the wire.
-`interrupt_to_silence_ms_p95`: from sending the interruption to the last sound that arrives;
-`first_word_ms_p50`: from sending a text to the first sound of it; both at an aiortc viewer whose
-own buffer is bypassed. `encodes_per_frame`: five viewers and sinks of three codecs, the most that
-any codec was encoded for one picture.
+`interrupt_to_silence_ms_p95` and `first_word_ms_p50` are those of benchmarks.barge_in: from sending
+the command to the last, or first, sound that a viewer hears. `encodes_per_frame`: five viewers and
+sinks of three codecs, the most that any codec was encoded for one picture.
 """
 
 from __future__ import annotations
@@ -28,7 +27,8 @@ from pathlib import Path
 import numpy as np
 from playwright.async_api import Page
 
-from benchmarks import obey, obs_alpha, offsets
+from benchmarks import barge_in, obs_alpha, offsets
+from benchmarks.encodes import encodes_per_frame
 from benchmarks.owned import Owned, pcm_beeps
 from benchmarks.report import Figures, report
 from benchmarks.timing import Seen, base_s, figures_of, percentile
@@ -39,6 +39,7 @@ from tests.peers.real_server import RealServer, real_server
 from tests.peers.whip import Receiver, whip_server
 
 SETTLE_S = 25.0  # the browser's audio-video synchronisation needs this long
+REST = ("offsets", "encodes", "barge_in", "alpha")
 SINKS = ("browser", "obs", "whep", "whip", "rtmp", "recording")
 
 
@@ -74,7 +75,7 @@ async def recording(owned: Owned, seconds: float, folder: Path) -> Seen:
     path = None
     for _ in range(max(int(seconds / 3), 2)):
         await asyncio.sleep(3.1)
-        files = list(folder.glob("*.mp4"))
+        files = await asyncio.to_thread(lambda: list(folder.glob("*.mp4")))
         if files:
             path, at_s = files[0], time.monotonic()
             partial = await asyncio.to_thread(read, path)
@@ -170,7 +171,7 @@ async def offset_figures(server: RealServer) -> Figures:
 
 
 async def run(options: argparse.Namespace) -> Figures:
-    wanted = options.only.split(",") if options.only else [*SINKS, "offsets", "obey", "alpha"]
+    wanted = options.only.split(",") if options.only else [*SINKS, *REST]
     figures: Figures = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "recordings"
@@ -184,8 +185,10 @@ async def run(options: argparse.Namespace) -> Figures:
                 figures |= await sinks(server, options.seconds, folder, wanted)
             if "offsets" in wanted:
                 figures |= await offset_figures(server)
-            if "obey" in wanted:
-                figures |= await obey.measure(server, options.repeats)
+            if "encodes" in wanted:
+                figures["encodes_per_frame"] = await encodes_per_frame(server)
+    if "barge_in" in wanted:
+        figures |= await barge_in.measure(options.repeats, "testcard")
     if "alpha" in wanted:
         figures |= await alpha_figures()
     return figures
@@ -204,7 +207,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--repeats", type=int, default=20)
-    parser.add_argument("--only", help=f"some of {','.join(SINKS)},offsets,obey,alpha")
+    parser.add_argument("--only", help=f"some of {','.join((*SINKS, *REST))}")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     figures = asyncio.run(run(options))

@@ -39,6 +39,7 @@ from sonic_stream.engines.sonic.audio import (
 from sonic_stream.engines.sonic.live_audio import (
     CONTEXT_S,
     LOOK_AHEAD_SAMPLES,
+    TAIL_S,
     TOKEN_SAMPLES,
     LiveAudio,
     LiveAudioState,
@@ -48,8 +49,9 @@ from sonic_stream.engines.sonic.model import audio_path
 from sonic_stream.recording import read_sound
 from sonic_stream.resample import Decimator
 
-CONTEXTS_S = (1.2, 2.0, 4.0, 8.0, 16.0)
-LOOK_AHEADS_MS = (0, 40, 80, 160, 320)  # beyond the frame's end; 40 ms more from its beginning
+CONTEXTS_S = (1.5, 2.0, 4.0, 8.0)
+TAILS_S = (0.0, 6.0, 26.0)  # silence after the sound; the last fills the piece, as offline
+LOOK_AHEADS_MS = (0, 80, 160, 320)  # beyond the frame's end; 40 ms more from its beginning
 MS = RATE_HZ // 1000
 EVERY = 61  # tokens from one compared frame to the next: all phases of a frame come up
 TEXT = (
@@ -114,8 +116,8 @@ class Listener:
             found.append((states[:last], states[:second]))
         return self._heard(found)
 
-    def live(self, context_s: float, look_ahead_ms: int) -> Heard:
-        hearing = LiveAudio(self._path, 1, 12.5, context_s)
+    def live(self, context_s: float, look_ahead_ms: int, tail_s: float = TAIL_S) -> Heard:
+        hearing = LiveAudio(self._path, 1, 12.5, context_s, tail_s)
         more = (look_ahead_ms * MS - LOOK_AHEAD_SAMPLES) // TOKEN_SAMPLES
         found = []
         for end in self._ends:
@@ -162,6 +164,8 @@ def measure(options: argparse.Namespace) -> Figures:
         row(f"context {context_s:g} s, whole", heard, whole)
         row(f"context {context_s:g} s, begun", heard, listener.offline(context_s))
     begun = listener.offline(CONTEXT_S)
+    for tail_s in TAILS_S:
+        row(f"tail {tail_s:g} s, begun", listener.live(CONTEXT_S, 80, tail_s), begun)
     for look_ahead_ms in LOOK_AHEADS_MS:
         row(f"look-ahead {look_ahead_ms} ms, begun", listener.live(CONTEXT_S, look_ahead_ms), begun)
     return out

@@ -149,11 +149,13 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """What `Stream.push` is told, for one of several streams."""
+    """What `Stream.push` is told, for one of several streams. `late`: the sound has waited too
+    long, which an engine may answer with less effort."""
 
     stream: Stream
     audio: AudioChunk
     render: bool = True
+    late: bool = False
 
 
 @runtime_checkable

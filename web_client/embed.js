@@ -1,5 +1,6 @@
 // <live-avatar>: the avatar on any page. See docs/embed.md.
 
+import { CaptionLine } from "/static/lib/captions.js";
 import { speakerIcon } from "/static/lib/icons.js";
 import { AvatarConnection } from "/static/lib/rtc.js";
 import { Signalling, pauseMs } from "/static/lib/signalling.js";
@@ -47,7 +48,7 @@ class LiveAvatar extends HTMLElement {
     this.ident = "";
     /** Raised whenever what runs is no longer wanted. */
     this.run = 0;
-    this.hideTimer = 0;
+    this.captionLine = new CaptionLine(this.caption);
     /** @type {Signalling | null} */
     this.signalling = null;
     /** @type {string[]} */
@@ -106,7 +107,7 @@ class LiveAvatar extends HTMLElement {
 
   /** Silence at once; needs `token`. */
   interrupt() {
-    return this.command("stop", {});
+    return this.command("interrupt", {});
   }
 
   /**
@@ -146,8 +147,7 @@ class LiveAvatar extends HTMLElement {
   /** @param {number} run */
   async watchForEver(run) {
     if (this.hasAttribute("transparent") && !this.canvas.dataset.drawnWith) {
-      const cutout = "/static/lib/cutout.js"; // only pages that need it load it
-      const { drawCutout } = await import(cutout);
+      const { drawCutout } = await import("/static/lib/cutout.js");
       drawCutout(this.video, this.canvas, false);
     }
     for (let attempt = 0; run === this.run; attempt++) {
@@ -232,13 +232,7 @@ class LiveAvatar extends HTMLElement {
       this.tell("speaking", { speaking: message.speaking });
     } else if (message.type === "caption") {
       this.tell("caption", message);
-      if (!this.hasAttribute("captions")) return;
-      clearTimeout(this.hideTimer);
-      this.caption.textContent = message.text;
-      const lastsMs = Math.max(message.end_ms - message.start_ms || 0, 1000);
-      this.hideTimer = setTimeout(() => {
-        this.caption.textContent = "";
-      }, lastsMs);
+      if (this.hasAttribute("captions")) this.captionLine.show(/** @type {any} */ (message));
     } else if (message.type === "error") {
       this.tell("error", { code: message.code, message: message.message });
     }

@@ -1,6 +1,7 @@
 // Nothing but the avatar: watches one session over WHEP and comes back for ever. What the address
 // may ask for is in lib/obs_options.js and docs/obs.md.
 
+import { CaptionLine } from "/static/lib/captions.js";
 import { drawCutout } from "/static/lib/cutout.js";
 import { obsOptions, placed } from "/static/lib/obs_options.js";
 import { AvatarConnection } from "/static/lib/rtc.js";
@@ -9,10 +10,9 @@ import { Signalling, pauseMs } from "/static/lib/signalling.js";
 const video = /** @type {HTMLVideoElement} */ (document.querySelector("#avatar"));
 const canvas = /** @type {HTMLCanvasElement} */ (document.querySelector("#cutout"));
 const stage = /** @type {HTMLElement} */ (document.querySelector("#stage"));
-const caption = /** @type {HTMLElement} */ (document.querySelector("#caption"));
+const caption = new CaptionLine(/** @type {HTMLElement} */ (document.querySelector("#caption")));
 const options = obsOptions(location.search);
 const STALL_MS = 4000;
-const LEAST_CAPTION_MS = 1000;
 
 /** @param {"connecting" | "live"} state */
 function show(state) {
@@ -89,18 +89,9 @@ async function watch() {
   }
 }
 
-let hideTimer = 0;
-
 /** @param {import("/static/lib/signalling.js").Message} message */
 function receive(message) {
-  if (message.type !== "caption" || typeof message.text !== "string") return;
-  clearTimeout(hideTimer);
-  caption.textContent = message.text;
-  caption.hidden = !message.text;
-  const lastsMs = Number(message.end_ms) - Number(message.start_ms) || 0;
-  hideTimer = setTimeout(() => {
-    caption.hidden = true;
-  }, Math.max(lastsMs, LEAST_CAPTION_MS));
+  if (message.type === "caption") caption.show(/** @type {any} */ (message));
 }
 
 document.body.dataset.alpha = String(options.alpha);

@@ -5,9 +5,12 @@ import { CaptionLine } from "/static/lib/captions.js";
 import { listenForKeys, showKeys } from "/static/lib/hotkeys.js";
 import { WORDS, preferredLanguage, translate } from "/static/lib/i18n.js";
 import { microphoneIcon, speakerIcon, themeIcon } from "/static/lib/icons.js";
-import { RECORDING, isRecording, openCommand, showOutputs } from "/static/lib/outputs.js";
+import {
+  RECORDING, isRecording, newestRecording, openCommand, showOutputs, showRecorded,
+} from "/static/lib/outputs.js";
 import { AvatarConnection } from "/static/lib/rtc.js";
 import { Signalling } from "/static/lib/signalling.js";
+import { takeOver } from "/static/lib/takeover.js";
 import { takeFiles, upload } from "/static/lib/upload.js";
 import {
   showExpressions, showPortraits, showReport, showSliders, showStats, showVoices,
@@ -41,6 +44,9 @@ let microphone = null;
 /** What the server last told of the session. @type {Record<string, any>} */
 let told = { sinks: [], queue: 0 };
 let recordedBefore = "";
+/** For so long after a change of our own, what the server tells may be older than it. */
+const ECHO_MS = 700;
+let changedAt = 0;
 /** @typedef {"connecting" | "ready" | "live" | "reconnecting" | "error"} State */
 /** @type {State} */
 let state = "connecting";
@@ -48,16 +54,6 @@ let state = "connecting";
 const signalling = new Signalling(hello, receive, (open) => {
   if (open === "closed") setState("reconnecting");
 });
-
-/** A link with `#session=…&token=…` takes over a session; the token does not stay in the address. */
-function takeOver() {
-  const given = new URLSearchParams(location.hash.slice(1));
-  const [session, token] = [given.get("session"), given.get("token")];
-  if (!session || !token) return;
-  sessionStorage.setItem("session", session);
-  sessionStorage.setItem("resume", token);
-  history.replaceState(null, "", location.pathname + location.search);
-}
 
 function hello() {
   takeOver();
@@ -140,15 +136,16 @@ function showState(data) {
   document.body.dataset.source = data.source;
   document.body.dataset.speaking = String(data.speaking);
   const ended = isRecording(told.sinks) && !isRecording(data.sinks ?? []);
+  const otherPortrait = data.portrait !== welcome.portrait;
   told = data;
-  const elsewhere = data.portrait !== welcome.portrait;
   welcome.portrait = data.portrait;
-  if (elsewhere || JSON.stringify(welcome.settings) !== JSON.stringify(data.settings)) {
-    welcome.settings = data.settings;
+  const settled = performance.now() - changedAt > ECHO_MS;
+  if (otherPortrait || settled && JSON.stringify(welcome.settings) !== JSON.stringify(data.settings)) {
+    if (settled) welcome.settings = data.settings;
     if (document.activeElement?.getAttribute("type") !== "range") showSettings();
   }
   showControls();
-  if (ended) showRecorded().catch(() => undefined);
+  if (ended) showRecorded(byId("recorded"), recordedBefore, words.recordings).catch(() => undefined);
   for (const button of byId("portraits").querySelectorAll("button")) {
     button.setAttribute("aria-pressed", String(button.dataset.portrait === data.portrait));
   }
@@ -167,28 +164,6 @@ function showControls() {
   record.textContent = words[recording ? "endRecording" : "record"];
   record.setAttribute("aria-pressed", String(recording));
   showOutputs(byId("output-list"), told.sinks, words, (command) => signalling.send(command));
-}
-
-/** The name of the newest recording; empty when there is none. */
-async function newestRecording() {
-  const [newest] = await (await fetch("/api/recordings")).json();
-  return /** @type {string} */ (newest?.name ?? "");
-}
-
-/** Link to the file once it is finished, which takes a moment. */
-async function showRecorded() {
-  for (let attempt = 0; attempt < 8; attempt++) {
-    const name = await newestRecording();
-    if (name !== recordedBefore) {
-      const link = document.createElement("a");
-      link.href = `/api/recordings/${encodeURIComponent(name)}`;
-      link.textContent = name;
-      byId("recorded").replaceChildren(`${words.recordings}: `, link);
-      byId("recorded").hidden = false;
-      return;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-  }
 }
 
 async function toggleRecording() {
@@ -299,6 +274,7 @@ async function addBackground(file) {
  * @param {number | string | boolean} value
  */
 function set(name, value) {
+  changedAt = performance.now();
   welcome.settings[name] = value;
   signalling.send({ type: "set", [name]: value });
 }
@@ -311,11 +287,11 @@ function showBackground() {
 }
 
 function showSettings() {
+  showBackground();
   showSliders(byId("sliders"), welcome.settings, words, set);
   showExpressions(byId("expressions"), welcome.settings.expression, words, (expression) =>
     set("expression", expression),
   );
-  showBackground();
 }
 
 /** @param {import("/static/lib/hotkeys.js").Meaning} meaning */
@@ -382,11 +358,17 @@ byId("theme").onclick = () => {
   root.dataset.theme = now === "dark" ? "light" : "dark";
   localStorage.setItem("theme", root.dataset.theme);
 };
-byId("mute").onclick = toggleMute;
-byId("pause").onclick = () => act({ action: "pause" });
-byId("skip").onclick = () => act({ action: "skip" });
-byId("help-button").onclick = () => act({ action: "help" });
-record.onclick = toggleRecording;
+for (const [id, query] of [["copy-obs", ""], ["copy-obs-plain", "&alpha=0"]]) {
+  byId(id).onclick = async () => {
+    const session = encodeURIComponent(welcome.session);
+    const address = `${location.origin}/obs?session=${session}${query}`;
+    await navigator.clipboard?.writeText(address).catch(() => undefined);
+    say(`${words.copied}: ${address}`);
+  };
+}
+for (const action of ["mute", "pause", "skip", "help", "record"]) {
+  byId(action === "help" ? "help-button" : action).onclick = () => act({ action });
+}
 outputForm.onsubmit = (/** @type {SubmitEvent} */ event) => {
   event.preventDefault();
   signalling.send(openCommand(new FormData(outputForm), told.sinks));
@@ -398,14 +380,6 @@ outputForm.onchange = () => {
     new FormData(outputForm).get("kind") !== "whip";
 };
 listenForKeys(act);
-for (const [id, query] of [["copy-obs", ""], ["copy-obs-plain", "&alpha=0"]]) {
-  byId(id).onclick = async () => {
-    const session = encodeURIComponent(welcome.session);
-    const address = `${location.origin}/obs?session=${session}${query}`;
-    await navigator.clipboard?.writeText(address).catch(() => undefined);
-    say(`${words.copied}: ${address}`);
-  };
-}
 takeFiles(byId("file-input"), playFile);
 takeFiles(byId("portrait-upload"), addPortrait);
 takeFiles(byId("background-upload"), addBackground);

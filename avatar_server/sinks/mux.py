@@ -89,6 +89,7 @@ class Muxer:
             self._captions = self._out.add_mux_stream(kind.captions, time_base=MS)
         self._first: int | None = None  # the first key frame
         self._last = -1  # the newest picture
+        self._captioned = -1  # when the newest caption begins, in milliseconds
         self._heard = 0  # samples since time zero
         self._pending: deque[tuple[npt.NDArray[np.int16], int]] = deque(maxlen=PENDING)
 
@@ -133,16 +134,20 @@ class Muxer:
             self._encode(samples)
 
     def caption(self, text: str, start_pts: int, end_pts: int) -> None:
-        """From one sample to another on the scale of the sound; ignored where there is no track
-        for it or it lies before the beginning."""
-        if self._captions is None or self._first is None or start_pts < self._zero:
+        """From one sample to another on the scale of the sound. Ignored where there is no track
+        for it, when it was over before the beginning, and when it does not follow the last."""
+        if self._captions is None or self._first is None or end_pts <= self._zero:
             return
+        start = max(start_pts - self._zero, 0) * 1000 // RATE_HZ
+        if start <= self._captioned:
+            return
+        self._captioned = start
         line = text.encode()
         line = struct.pack(">H", len(line)) + line if self._settings.format == "mp4" else line
         packet = av.Packet(line)
         packet.stream = self._captions
-        packet.pts = packet.dts = (start_pts - self._zero) * 1000 // RATE_HZ
-        packet.duration = max((end_pts - start_pts) * 1000 // RATE_HZ, 1)
+        packet.pts = packet.dts = start
+        packet.duration = max((end_pts - self._zero) * 1000 // RATE_HZ - start, 1)
         packet.time_base = MS
         packet.is_keyframe = True
         self._out.mux(packet)

@@ -53,7 +53,8 @@ class LocalMicrophone:
 
     def read(self, n_samples: int) -> FloatArray:
         while self._pieces:
-            samples = self._resampler.push(self._pieces.popleft())
+            piece = np.clip(np.nan_to_num(self._pieces.popleft()), -1.0, 1.0)
+            samples = self._resampler.push(piece)
             self._buffer.push(self._stamp % (1 << 32), samples.tobytes())
             self._stamp += len(samples)
         return self._buffer.read(n_samples)

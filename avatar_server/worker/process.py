@@ -104,7 +104,7 @@ class HostedStream:
         self.dropped += 0 if render else made
         pts = first.pts * spec.sample_rate_hz // WIRE_RATE_HZ
         audio = AudioChunk(np.concatenate(pieces), spec.sample_rate_hz, pts, chunk.generation)
-        return Push(self.stream, audio, render)
+        return Push(self.stream, audio, render, late)
 
     def skip(self) -> None:
         """When too much waits, begin anew at the first whole frame of what is left to hear."""

@@ -14,7 +14,7 @@ from avatar_server.osc import command_of
     [
         ("/avatar/say", ["Hello"], protocol.Say(type="say", text="Hello")),
         ("/avatar/say", ["Hi", "en-gb"], protocol.Say(type="say", text="Hi", voice="en-gb")),
-        ("/avatar/interrupt", [], protocol.Stop(type="stop")),
+        ("/avatar/interrupt", [], protocol.Interrupt(type="interrupt")),
         ("/avatar/idle", [], protocol.SelectSource(type="source", kind="idle")),
         ("/avatar/source", ["mic"], protocol.SelectSource(type="source", kind="mic")),
         ("/avatar/source/mic", [], protocol.SelectSource(type="source", kind="mic")),
@@ -27,6 +27,9 @@ from avatar_server.osc import command_of
             "/avatar/sink_offset", ["viewers", 20],
             protocol.SinkOffset(type="sink_offset", id="viewers", offset_ms=20),
         ),
+        ("/avatar/mute", [1], protocol.Set(type="set", mic_muted=True)),
+        ("/avatar/mute", [0.0], protocol.Set(type="set", mic_muted=False)),
+        ("/avatar/volume", [0.5], protocol.Set(type="set", volume=0.5)),
         ("/avatar/record", [0], protocol.CloseSink(type="sink_close", id="recording")),
         (
             "/avatar/record", [1],

@@ -84,6 +84,21 @@ class Reception:
         difference between two peers of one session is their difference in latency."""
         return [p.arrival_s - p.number * FRAME_S for p in self.pictures if p.number is not None]
 
+    def figures(self, prefix: str, reference: Reception | None = None) -> dict[str, float]:
+        """For a benchmark. Latency is from the moment at which a picture leaves, as the fastest
+        pictures of `reference` (a WHEP player of the same session and machine) show it."""
+        skews = np.abs(self.skews_ms())
+        found = {
+            f"{prefix}_fps": round(self.fps, 2),
+            f"{prefix}_skew_ms_p95": round(float(np.percentile(skews, 95)), 1),
+            f"{prefix}_beeps": len(skews),
+        }
+        if reference is not None:
+            left_s = np.percentile(reference.delays_s(), 5)
+            latency_ms = 1000 * (float(np.median(self.delays_s())) - left_s)
+            found[f"{prefix}_latency_ms_p50"] = round(float(latency_ms), 1)
+        return found
+
 
 def read(source: str | Path, seconds: float | None = None, **options: str) -> Reception:
     """Decode a file, or a live address for so many seconds of its own time. Blocks. Raises

@@ -113,7 +113,8 @@ async def test_an_image_is_uploaded_and_shown(server: RealServer) -> None:
 async def test_the_page_is_transparent_to_the_pixel(
     server: RealServer, truth: Truth, flags: tuple[str, ...]
 ) -> None:
-    async with obs_page(server, SIZE, flags=flags, motion_scale=0) as (page, drawn):
+    async with obs_page(server, SIZE, flags=flags, motion_scale=0) as (page, _):
+        drawn = await page.evaluate("document.querySelector('#cutout').dataset.drawnWith")
         assert drawn == ("2d" if flags else "webgl")
         figures = compare(await seen(page), truth)
     assert figures["obs_alpha_background_max"] <= 2
@@ -121,6 +122,16 @@ async def test_the_page_is_transparent_to_the_pixel(
     assert figures["obs_alpha_edge_error"] < 6
     assert 0.6 < figures["obs_alpha_soft_share"] < 1.4, "hair is soft, and only hair"
     assert figures["obs_alpha_fringe"] < 10
+
+
+@pytest.mark.browser
+async def test_what_is_said_stands_in_the_picture(server: RealServer) -> None:
+    pytest.importorskip("espeakng_loader", reason="the embedded voice is not installed")
+    async with obs_page(server, SIZE, query="&captions=1") as (page, client):
+        assert not await page.is_visible("#caption")
+        await client.send("say", text="Good evening, everybody.")
+        await page.wait_for_selector("#caption:has-text('Good evening')", timeout=15_000)
+        await page.wait_for_selector("#caption", state="hidden", timeout=15_000)
 
 
 @pytest.mark.browser

@@ -123,6 +123,33 @@ async def test_typed_text_is_spoken_and_heard(lite_server: RealServer) -> None:
         await page.wait_for_selector("body[data-source=idle]", timeout=20_000)
 
 
+async def test_what_is_said_is_shown_while_it_is_heard(testcard_server: RealServer) -> None:
+    pytest.importorskip("espeakng_loader", reason="the embedded voice is not installed")
+    async with browser_page(testcard_server.url + "/") as studio:
+        await ready(studio)
+        session = await studio.evaluate("sessionStorage.session")
+        address = f"{testcard_server.url}/obs?session={session}&captions=1"
+        async with browser_page(address) as obs:
+            await picture_shown(obs)
+            assert not await obs.is_visible("#caption")
+            await studio.fill("#say-text", "First this one. Then that one!")
+            await studio.click("#say-button")
+            for page in (studio, obs):
+                await page.wait_for_function(
+                    "document.querySelector('#caption').textContent === 'First this one.'"
+                )
+                assert await page.is_visible("#caption")
+            for page in (studio, obs):
+                await page.wait_for_function(
+                    "document.querySelector('#caption').textContent === 'Then that one!'"
+                )
+            for page in (studio, obs):
+                await page.wait_for_function(
+                    "document.querySelector('#caption').textContent === ''", timeout=4000
+                )
+            assert not await obs.is_visible("#caption")
+
+
 async def test_an_expression_chosen_is_kept(lite_server: RealServer) -> None:
     async with browser_page(lite_server.url + "/") as page:
         await ready(page)

@@ -133,3 +133,31 @@ async def test_a_site_that_is_not_allowed_gets_nothing(tmp_path: Path) -> None:
         async with browser_page(origin) as page:
             await page.wait_for_timeout(1500)
             assert not await page.evaluate("Boolean(customElements.get('live-avatar'))")
+
+
+async def test_only_the_person_is_on_the_page(tmp_path: Path) -> None:
+    """`transparent`: the page shows through at the corners, and not in the middle."""
+    with site(tmp_path) as origin:
+        with real_server(
+            engine={"size_px": 256}, server={"allowed_origins": [origin]}, sessions=[SESSION]
+        ) as server:
+            page_text = example(server).replace("controls captions", "transparent")
+            (tmp_path / "index.html").write_text(f"<!doctype html>{page_text}{LOG}")
+            async with browser_page(origin) as page:
+                await heard(page, "live")
+                alphas = await page.evaluate(
+                    """() => new Promise((resolve) => {
+                      const { video, canvas } = document.querySelector("live-avatar");
+                      video.requestVideoFrameCallback(() => {
+                        const copy = new OffscreenCanvas(canvas.width, canvas.height);
+                        const pen = copy.getContext("2d");
+                        pen.drawImage(canvas, 0, 0);
+                        const at = (x, y) => pen.getImageData(
+                          x * canvas.width, y * canvas.height, 1, 1).data[3];
+                        resolve([at(0.03, 0.03), at(0.97, 0.03), at(0.5, 0.6)]);
+                      });
+                    })"""
+                )
+                assert alphas[0] <= 2
+                assert alphas[1] <= 2
+                assert alphas[2] >= 250

@@ -1,5 +1,5 @@
-"""A WHIP server in the test's own event loop (HTTP by uvicorn, media by aiortc), with every
-trouble that a real one may make."""
+"""Receivers made of aiortc: a WHIP server in the test's own event loop (HTTP by uvicorn), with
+every trouble that a real one may make, and a WHEP player."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import av
+import httpx
 import uvicorn
 from aiortc import (
     MediaStreamTrack,
@@ -104,6 +105,22 @@ class Receiver:
         with host_addresses(addresses):
             await self.peer.setLocalDescription(await self.peer.createAnswer())
         return str(self.peer.localDescription.sdp)
+
+    @classmethod
+    async def pull(cls, url: str) -> Receiver:
+        """A WHEP player of `url` (…/api/sessions/ID/whep)."""
+        receiver = cls()
+        for kind in ("audio", "video"):
+            receiver.peer.addTransceiver(kind, direction="recvonly")
+        with host_addresses(LOOPBACK):
+            await receiver.peer.setLocalDescription(await receiver.peer.createOffer())
+        offer = str(receiver.peer.localDescription.sdp)
+        async with httpx.AsyncClient() as http:
+            headers = {"Content-Type": "application/sdp"}
+            answer = (await http.post(url, content=offer, headers=headers)).raise_for_status()
+        description = RTCSessionDescription(sdp=answer.text, type="answer")
+        await receiver.peer.setRemoteDescription(description)
+        return receiver
 
     async def ask_keyframe(self) -> None:
         """A picture loss indication, as a decoder sends it that lost its way."""

@@ -14,7 +14,7 @@ export function leftMs(caption, shownForMs) {
 }
 
 export class CaptionLine {
-  /** @param {HTMLElement} element */
+  /** @param {HTMLElement} element hidden while nothing is said */
   constructor(element) {
     this.element = element;
     this.timer = 0;
@@ -26,11 +26,15 @@ export class CaptionLine {
   show(caption) {
     if (caption.start_ms !== this.startMs) this.cameMs = performance.now();
     this.startMs = caption.start_ms;
-    this.element.textContent = caption.text;
+    this.write(caption.text);
     clearTimeout(this.timer);
-    this.timer = setTimeout(
-      () => (this.element.textContent = ""),
-      leftMs(caption, performance.now() - this.cameMs),
-    );
+    const left = leftMs(caption, performance.now() - this.cameMs);
+    this.timer = setTimeout(() => this.write(""), left);
+  }
+
+  /** @param {string} text */
+  write(text) {
+    this.element.textContent = text;
+    this.element.hidden = !text;
   }
 }

@@ -91,3 +91,31 @@ function row(output, words, send) {
   item.append(name, offset, close, state);
   return item;
 }
+
+/** The name of the newest recording; empty when there is none, or none may be seen. */
+export async function newestRecording() {
+  const answer = await fetch("/api/recordings");
+  const [newest] = answer.ok ? await answer.json() : [];
+  return /** @type {string} */ (newest?.name ?? "");
+}
+
+/**
+ * Link to the file once it is finished, which takes a moment.
+ * @param {HTMLElement} place
+ * @param {string} before the newest when it began
+ * @param {string} word
+ */
+export async function showRecorded(place, before, word) {
+  for (let attempt = 0; attempt < 8; attempt++) {
+    const name = await newestRecording();
+    if (name !== before) {
+      const link = document.createElement("a");
+      link.href = `/api/recordings/${encodeURIComponent(name)}`;
+      link.textContent = name;
+      place.replaceChildren(`${word}: `, link);
+      place.hidden = false;
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+}

@@ -5,7 +5,7 @@
 
 /** [setting, element id, word, min, max, step, neutral] */
 const SLIDERS = /** @type {const} */ ([
-  ["lip_sync_offset_ms", "offset", "offset", -500, 500, 10, 0],
+  ["lip_sync_offset_ms", "offset", "offset", -500, 500, 1, 0],
   ["dynamic_scale", "dynamic-scale", "dynamicScale", 0.5, 2, 0.05, 1],
   ["motion_scale", "motion-scale", "motionScale", 0, 2, 0.05, 1],
   ["smoothing", "smoothing", "smoothing", 0, 1, 0.05, 0.5],

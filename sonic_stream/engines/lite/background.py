@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from sonic_stream.engines.lite.identity import OFF_GRID, Latents, enlarge, studio_wall
+from sonic_stream.engines.lite.identity import OFF_GRID, Latents, studio_wall
 from sonic_stream.engines.lite.motion import Motion
 from sonic_stream.engines.lite.render import Renderer
 from sonic_stream.media import ByteArray
@@ -62,15 +62,29 @@ class Scene:
 
 def _cut(latents: Latents, background: str, *, straight: bool) -> _Cut:
     own = background == "keep" and not straight
-    matte = with_rim(latents.matte) if own else latents.matte
-    colours = latents.source if own else enlarge(latents.foreground, latents.enlarged)
-    factor, size = latents.enlarged, len(colours)
-    # As the portrait is enlarged.
-    scale = np.array([[factor, 0, OFF_GRID], [0, factor, OFF_GRID]], np.float32)
-    coverage = cv2.warpAffine(matte, scale, (size, size), borderMode=cv2.BORDER_REFLECT_101)
+    coverage = _enlarged(with_rim(latents.matte) if own else latents.matte, latents)
+    colours = latents.source if own else _person(latents)
     if not straight:
         colours = cv2.multiply(colours, cv2.merge([coverage] * 3), scale=1 / 255)
     return _Cut(np.asarray(cv2.merge([colours, coverage])), _behind(latents, background))
+
+
+def _person(latents: Latents) -> ByteArray:
+    """The person's colours [K S, K S, 3]: the enlarged portrait's own, but at the edge and
+    beyond it the foreground's."""
+    colours = _enlarged(latents.foreground, latents)
+    inside = cv2.erode(latents.matte, np.ones((9, 9), np.uint8)) == 255
+    cv2.copyTo(latents.source, _enlarged(inside.astype(np.uint8), latents), colours)
+    return colours
+
+
+def _enlarged(picture: ByteArray, latents: Latents) -> ByteArray:
+    """Linearly, to where the portrait's enlarged pixels lie."""
+    factor, size = latents.enlarged, len(latents.source)
+    scale = np.array([[factor, 0, OFF_GRID], [0, factor, OFF_GRID]], np.float32)
+    return np.asarray(
+        cv2.warpAffine(picture, scale, (size, size), borderMode=cv2.BORDER_REFLECT_101)
+    )
 
 
 def with_rim(matte: ByteArray) -> ByteArray:

@@ -27,7 +27,7 @@ class Renderer:
         self._bands: list[Window] = []
         if cutout is not None:
             # Lips and lids too: beside the jaw their patches show what is behind.
-            latents = replace(latents, source=cutout[..., :3].copy())
+            latents = replace(latents, source=cv2.cvtColor(cutout, cv2.COLOR_RGBA2RGB))
             factor = latents.enlarged
             self._bands = bands_of(cutout[::factor, ::factor, 3], latents.whole)
         self._warper = Warper(latents)

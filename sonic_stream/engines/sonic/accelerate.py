@@ -96,7 +96,8 @@ class GraphedUNet:
         self._graphs: dict[tuple[Any, ...], _Graph] = {}
 
     def __call__(self, latents: Tensor, timestep: Tensor, conditions: Conditions) -> Tensor:
-        key = (latents.shape, timestep.shape, conditions.audio.shape)
+        masked = tuple(mask.shape for mask in conditions.masks.values())
+        key = (latents.shape, timestep.shape, conditions.audio.shape, masked)
         if key not in self._graphs:
             self._graphs[key] = _Graph(self._unet, latents, timestep, conditions)
         return self._graphs[key].replay(latents, timestep, conditions)

@@ -14,6 +14,7 @@ import torch
 from sonic_stream.engine import Portrait, Push, StreamOptions
 from sonic_stream.engines.sonic import memory
 from sonic_stream.engines.sonic.accelerate import Placement
+from sonic_stream.engines.sonic.governor import Governor
 from sonic_stream.engines.sonic.guidance import Identity
 from sonic_stream.engines.sonic.live import LiveSettings
 from sonic_stream.engines.sonic.live_audio import LOOK_AHEAD_SAMPLES
@@ -57,6 +58,7 @@ class SonicEngine:
         self._model: SonicModel | None = None
         self._identities: dict[str, Identity] = {}
         self._rung = 0
+        self._governor = Governor(self._settings.steps)
         live = self._settings
         frames_per_latent = round(FPS / Fraction(live.latent_fps))
         latent_samples = round(RATE_HZ / live.latent_fps)
@@ -77,8 +79,17 @@ class SonicEngine:
 
     @property
     def settings(self) -> LiveSettings:
-        """As asked for, less the economies that memory has enforced."""
-        return replace(self._settings, together=self.economy.together and self._settings.together)
+        """As asked for, less the economies that memory and time have enforced."""
+        asked = self._settings
+        together = self.economy.together and asked.together
+        return replace(asked, together=together, steps=self._governor.steps)
+
+    def timed(self, *, late: bool) -> None:
+        """Told of every round of hops. Staggered streams carry as many levels as steps with them:
+        those cannot change."""
+        hop_s = self._settings.hop / self._settings.latent_fps
+        if self._settings.mode == "chunk" and self._governor.hop(hop_s, late=late):
+            log.warning("denoising in %d steps from now on", self._governor.steps)
 
     @property
     def economy(self) -> memory.Economy:

@@ -26,6 +26,7 @@ from sonic_stream.engines.sonic.guidance import (
     added_ids,
     branch_conditions,
 )
+from sonic_stream.engines.sonic.live_audio import CONTEXT_S, TAIL_S
 from sonic_stream.engines.sonic.offline import Voice
 from sonic_stream.engines.sonic.sampler import (
     SIGMA_MIN,
@@ -63,6 +64,8 @@ class LiveSettings:
     guidance: Guidance = field(default_factory=Guidance)
     together: bool = True  # guidance's branches in one batch: faster, three times the memory
     doubled: bool = True
+    hears_s: float = CONTEXT_S  # what the audio encoder remembers, and the silence after it
+    tail_s: float = TAIL_S
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -73,6 +76,8 @@ class LiveSettings:
             raise ValueError(f"overlap must lie in 0..{self.context} (the context): {self}")
         if not (0 <= self.anchor <= 1 and 0 <= self.kinship < 1):
             raise ValueError(f"anchor lies in 0..1, kinship in 0..1 (exclusive): {self}")
+        if not (self.hears_s >= 1.5 and self.tail_s >= 0 and self.hears_s + self.tail_s <= 30):
+            raise ValueError(f"hears_s lies from 1.5, and with tail_s up to 30: {self}")
 
     @property
     def ahead(self) -> int:

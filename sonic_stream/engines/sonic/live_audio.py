@@ -30,6 +30,7 @@ from sonic_stream.smoothing import kept
 
 TOKEN_SAMPLES = 2 * HOP
 LOOK_AHEAD_SAMPLES = 80 * RATE_HZ // 1000  # beyond the end of the newest latent frame
+PIECE_S = 30  # of which the encoder knows the places
 CONTEXT_S = 4.0
 TAIL_S = 0.5  # silence after the newest sound: the encoder never heard a cut
 SPEECH_PEAK = 1.0  # log10 mel power of ordinary speech; silence is not stretched beyond it
@@ -53,10 +54,19 @@ class LiveAudio:
     """Sound in, tokens and buckets of one hop out, as soon as they can be known."""
 
     def __init__(
-        self, path: AudioPath, frames: int, fps: float, context_s: float = CONTEXT_S
+        self,
+        path: AudioPath,
+        frames: int,
+        fps: float,
+        context_s: float = CONTEXT_S,
+        tail_s: float = TAIL_S,
     ) -> None:
-        """`frames`: the most that will be asked for at once, of `fps` a second."""
+        """`frames`: the most that will be asked for at once, of `fps` a second. Raises
+        `ValueError` for a context too short for them, or longer, with its tail, than a piece."""
+        if not 0 <= tail_s <= PIECE_S - context_s:
+            raise ValueError(f"context and tail together are at most {PIECE_S} s")
         self._path = path
+        self._tail = round(tail_s * RATE_HZ)
         self._step = round(RATE_HZ / fps) // TOKEN_SAMPLES  # tokens from frame to frame
         self._context = round(context_s * RATE_HZ) // TOKEN_SAMPLES * TOKEN_SAMPLES
         if self._context < (BUCKET_WINDOW + frames * self._step) * TOKEN_SAMPLES:
@@ -84,8 +94,7 @@ class LiveAudio:
 
     def _encode(self, state: LiveAudioState, passed_s: float) -> Tensor:
         """Encoder states [context / 320, 5, C] of the context."""
-        tail = torch.zeros(round(TAIL_S * RATE_HZ))
-        heard = torch.cat([state.samples, tail])
+        heard = torch.cat([state.samples, torch.zeros(self._tail)])
         frames = heard.unfold(0, WINDOW, HOP)
         log_power = self._mel.log_power_of_windows(frames)
         loudest = float(log_power.max())

@@ -55,7 +55,9 @@ class SonicStream:
         self._identity = engine.identity_of(identity)
         settings = engine.settings
         frames = settings.hop + settings.ahead
-        self._hearing = LiveAudio(engine.model.audio, frames, settings.latent_fps)
+        self._hearing = LiveAudio(
+            engine.model.audio, frames, settings.latent_fps, settings.hears_s, settings.tail_s
+        )
         self.reset()
 
     def push(self, audio: AudioChunk, *, render: bool = True) -> list[FrameChunk]:
@@ -140,6 +142,7 @@ def push_together(engine: SonicEngine, pushes: Sequence[Push]) -> list[list[Fram
     made: list[list[FrameChunk]] = [[] for _ in pushes]
     for hop in range(max(map(len, due), default=0)):
         turn = [i for i, hops in enumerate(due) if hop < len(hops)]
+        engine.timed(late=any(pushes[i].late for i in turn))
         started_s = perf_counter()
         voices = [streams[i].hear() for i in turn]
         heard_s = perf_counter()

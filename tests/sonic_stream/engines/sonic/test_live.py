@@ -219,6 +219,8 @@ def test_a_context_that_is_too_short_is_refused(model: SonicModel) -> None:
         ({"overlap": 9}, "overlap must lie"),
         ({"anchor": 2.0}, "anchor lies"),
         ({"speed": 3}, "unknown setting"),
+        ({"hears_s": 1.0}, r"hears_s lies from 1\.5"),
+        ({"hears_s": 20.0, "tail_s": 12.0}, "with tail_s up to 30"),
         ({"size_px": 500}, "multiple of 64"),
     ],
     ids=lambda v: next(iter(v)) if isinstance(v, dict) else "",

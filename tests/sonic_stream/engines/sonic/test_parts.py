@@ -100,3 +100,31 @@ def test_the_tiny_decoder_makes_pictures_of_the_same_size() -> None:
     assert torch.equal(other[2:], tiny.pictures(latents[2:], 8))  # each frame by itself
     with pytest.raises(ValueError, match="decoder is one of auto, full, tiny"):
         SonicModel.load("random-reduced", Placement("cpu"), "small")
+
+
+@torch.inference_mode()
+def test_the_unet_is_one_graph_for_the_compiler() -> None:
+    """Without a break, and without a change; one mask for all, or one for each portrait."""
+    batch = 2
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[..., 16:48, 16:48] = 1
+    masks = {n: m.repeat(batch, 1, 1) for n, m in face_masks(mask, 8, 8, torch.float32).items()}
+    conditions = Conditions(
+        normal(batch, 3, 1, 80), normal(batch, 3, 32, 80), torch.full((batch, 3), 16.0), masks,
+        normal(batch, 3, 4, 8, 8),
+    )  # fmt: skip
+    x, times = normal(batch, 3, 4, 8, 8), torch.ones(batch, 3)
+    unet = fill_by_rule(build("unet", REDUCED), "unet")
+    traced = torch.compile(unet, fullgraph=True, dynamic=False, backend="eager")
+    wanted = unet(x, times, conditions)
+    assert torch.allclose(traced(x, times, conditions), wanted, atol=1e-4)
+    apart = unet(x, times, Conditions(
+        conditions.clip, conditions.audio, conditions.added_ids,
+        face_masks(mask, 8, 8, torch.float32), conditions.portrait,
+    ))  # fmt: skip
+    assert torch.allclose(apart, wanted, atol=1e-4)

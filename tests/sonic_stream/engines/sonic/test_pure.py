@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sonic_stream.engines.sonic import picture
+from sonic_stream.engines.sonic.governor import UP_AFTER_S, Governor
 from sonic_stream.engines.sonic.ring import RingPlan
 from sonic_stream.engines.sonic.sampler import (
     clean_estimate,
@@ -94,3 +95,28 @@ def test_the_crop_is_a_square_in_the_picture(
     assert 0 <= a < c <= 520
     assert 0 <= b < d <= 510
     assert abs((c - a) - (d - b)) <= 1
+
+
+def test_late_hops_cost_steps_and_time_brings_them_back() -> None:
+    governor = Governor(6)
+    told = [governor.hop(0.32, late=late) for late in (True, True, False, True, True, True)]
+    assert told == [False] * 5 + [True]
+    assert governor.steps == 3
+    for _ in range(9):
+        governor.hop(0.32, late=True)
+    assert governor.steps == 1
+    for _ in range(round(UP_AFTER_S / 0.32) + 1):
+        governor.hop(0.32, late=False)
+    assert governor.steps == 2
+    for _ in range(round(3 * UP_AFTER_S / 0.32)):
+        governor.hop(0.32, late=False)
+    assert governor.steps == 6
+
+
+@given(st.integers(1, 50), st.lists(st.booleans(), max_size=200))
+def test_steps_stay_between_one_and_those_asked_for(steps: int, late: list[bool]) -> None:
+    governor = Governor(steps)
+    for flag in late:
+        before = governor.steps
+        assert governor.hop(20.0, late=flag) == (governor.steps != before)
+        assert 1 <= governor.steps <= steps

@@ -12,6 +12,7 @@ from torch import Tensor
 from sonic_stream.avatars import load_avatar
 from sonic_stream.engine import Push, StreamOptions, push_all, streams_of
 from sonic_stream.engines.sonic.engine import SonicEngine
+from sonic_stream.engines.sonic.governor import Governor
 from sonic_stream.engines.sonic.stream import group_size
 from sonic_stream.engines.sonic.unet import Conditions
 from sonic_stream.media import AudioChunk, IdentityLatents
@@ -107,6 +108,23 @@ def test_a_stream_that_nobody_watches_is_not_drawn(
     audio = AudioChunk(np.zeros(engine.spec.latency_samples, np.float32), 16000, 0)
     pushes = [Push(streams[0], audio, render=False), Push(streams[1], audio)]
     assert [len(chunks) for chunks in push_all(engine, pushes)] == [0, 1]
+
+
+def test_a_stream_that_is_late_takes_fewer_steps(
+    engine: SonicEngine, identities: list[IdentityLatents]
+) -> None:
+    twin, batches = counted(engine)
+    twin._governor = Governor(engine.settings.steps)
+    stream = twin.open(identities[0], StreamOptions())
+    silence = np.zeros(engine.spec.latency_samples + 3 * 1280, np.float32)
+    first = AudioChunk(silence, 16000, 0)
+    assert len(twin.push_together([Push(stream, first, late=True)])[0]) == 4
+    calls = len(batches.sizes)
+    more = AudioChunk(silence[:1280], 16000, len(silence))
+    assert len(twin.push_together([Push(stream, more)])[0]) == 1
+    staggered = engine.settings.mode == "staggered"  # one call a hop, however many levels
+    assert len(batches.sizes) - calls == 1
+    assert twin.settings.steps == (2 if staggered else 1)
 
 
 def test_groups_are_powers_of_two(engine: SonicEngine) -> None:

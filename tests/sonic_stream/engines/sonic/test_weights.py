@@ -66,10 +66,15 @@ def test_converted_files_are_the_same_and_verified(
     official: Path, states: dict[str, dict[str, torch.Tensor]], tmp_path: Path
 ) -> None:
     out, said = tmp_path / "converted", []
+    for name in weights.OPTIONAL:
+        (official / name).write_bytes(name.encode())
     convert(official, out, said.append)
     assert len(said) == len(PARTS)
     verify(out)
     assert weights.missing(out) == []
+    assert [(out / name).read_bytes() for name in weights.OPTIONAL] == [
+        name.encode() for name in weights.OPTIONAL
+    ]
     for part in PARTS:
         module = load_part(empty(part), out, part)
         for key, value in module.state_dict().items():
