@@ -206,7 +206,7 @@ async def test_a_failed_sink_gives_its_name_to_the_next() -> None:
     await sinks.open("a", lambda: second)
     assert (first.closed, second.closed) == (1, 0)
     assert sinks.summary() == [
-        {"id": "a", "kind": "silent", "state": "live", "reason": "", "target": "t"}
+        {"id": "a", "kind": "silent", "state": "live", "reason": "", "target": "t", "offset_ms": 0}
     ]
     for index in range(15):
         await sinks.open(str(index), Silent)
