@@ -34,7 +34,7 @@ def draw_eye(
     patch = eye.patch
     shift = warper.part_of_whole(patch, whole_shift)
     region = picture[patch.y0 : patch.y0 + patch.height, patch.x0 : patch.x0 + patch.width]
-    if abs(motion.lids) > 1e-3:
+    if abs(motion.lids) > 1e-3 and not eye.behind_glass:
         shift = _set_lids(eye, shift, float(np.clip(motion.lids, -1, 1)))
         region[:] = warper.sample(patch, shift)
     nodes = _nodes(eye, shift)
@@ -100,7 +100,7 @@ def _put(region: ByteArray, drawn: ByteArray, alpha: FloatArray) -> None:
 def _gaze_shift(eye: Eye, nodes: _Nodes, gaze_x: float, gaze_y: float) -> FloatLike:
     """Backward shift [rows, columns, 2]: the iris moves as a whole, the white beside it
     stretches."""
-    reach = 1.2 * eye.iris_radius
+    reach = 1.35 * eye.iris_radius  # drawn irises are larger than the mesh's
     towards = np.where(
         nodes.x < eye.iris_x,
         np.clip(nodes.x / max(eye.iris_x - reach, 0.03), 0, 1),

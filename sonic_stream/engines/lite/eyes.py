@@ -36,6 +36,7 @@ class Eye:
     skin_above: FloatArray
     skin_below: FloatArray
     lashes: FloatArray
+    behind_glass: bool  # nothing around the opening may move, or the frames would
     grain: FloatArray  # [height, width] of the patch's pixels: a lid is no smoother than skin
 
 
@@ -82,6 +83,7 @@ def build_eye(picture: ByteArray, face: FaceModel, palette: Palette, side: str) 
         skin_above=skin_above,
         skin_below=skin_below,
         lashes=lashes,
+        behind_glass=face.glasses,
         grain=noise_like(palette, (patch.height, patch.width), palette.soft_px),
     )
 

@@ -12,8 +12,8 @@ from sonic_stream.engines.lite.draw_mouth import MouthPainter
 from sonic_stream.engines.lite.fields import MOUTH_COUNT
 from sonic_stream.engines.lite.identity import Latents
 from sonic_stream.engines.lite.motion import Motion
-from sonic_stream.engines.lite.warp import Warper, pose_of
-from sonic_stream.media import ByteArray
+from sonic_stream.engines.lite.warp import Warper, Window, bands_of, pose_of
+from sonic_stream.media import ByteArray, FloatArray
 
 
 class Renderer:
@@ -24,9 +24,12 @@ class Renderer:
     def __init__(self, latents: Latents, cutout: ByteArray | None = None) -> None:
         self._latents = latents
         self._cutout = cutout
+        self._bands: list[Window] = []
         if cutout is not None:
             # Lips and lids too: beside the jaw their patches show what is behind.
             latents = replace(latents, source=cv2.cvtColor(cutout, cv2.COLOR_RGBA2RGB))
+            factor = latents.enlarged
+            self._bands = bands_of(cutout[::factor, ::factor, 3], latents.whole)
         self._warper = Warper(latents)
         self._mouth = MouthPainter(latents, self._warper)
 
@@ -39,13 +42,19 @@ class Renderer:
         latents, warper = self._latents, self._warper
         pose = pose_of(motion, latents.size_px)
         shift = warper.backward(latents.whole, "whole", motion, pose)
-        drawn = warper.sample(latents.whole, shift, source=self._cutout)
-        covered = self._cutout is not None
-        picture = cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB) if covered else drawn
+        picture, coverage = self._person(shift)
         looks = abs(motion.gaze_x) + abs(motion.gaze_y) + abs(motion.lids)
         if latents.can_blink and (looks > 1e-3 or motion.blink > 0.01):
             for eye in latents.eyes.values():
                 draw_eye(picture, eye, warper, motion, shift)
         if latents.can_speak and np.abs(motion.coefficients[:MOUTH_COUNT]).max() > 1e-3:
             self._mouth.draw(picture, motion, pose)
-        return np.asarray(picture), cv2.extractChannel(drawn, 3) if covered else None
+        return picture, coverage
+
+    def _person(self, shift: FloatArray) -> tuple[ByteArray, ByteArray | None]:
+        whole = self._latents.whole
+        if self._cutout is None:
+            return self._warper.sample(whole, shift), None
+        drawn = self._warper.sample_bands(shift, self._cutout, self._bands)
+        picture = cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB)
+        return np.asarray(picture), np.asarray(cv2.extractChannel(drawn, 3))

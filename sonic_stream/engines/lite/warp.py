@@ -14,6 +14,7 @@ from sonic_stream.engines.lite.motion import Motion
 from sonic_stream.media import ByteArray, FloatArray
 
 Window = tuple[slice, slice]  # rows and columns of a patch's nodes
+REACH = 0.06  # how far a person moves at most, of the picture's side
 JAW_MAX_RAD = float(np.deg2rad(17.0))
 
 
@@ -71,17 +72,28 @@ class Warper:
             cv2.remap(shift, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         )
 
-    def sample(
-        self,
-        patch: Patch,
-        shift: FloatArray,
-        window: Window | None = None,
-        source: ByteArray | None = None,
-    ) -> ByteArray:
+    def sample(self, patch: Patch, shift: FloatArray, window: Window | None = None) -> ByteArray:
         """The portrait's pixels of a patch [height, width, 3] under a backward shift; with a
-        window of nodes, the shift and the pixels are that window's; those of another `source`
-        of the enlarged portrait's size where one is given."""
-        cell, latents = patch.cell, self._latents
+        window of nodes, the shift and the pixels are that window's."""
+        return _remapped(self._latents.source, *self._positions(patch, shift, window))
+
+    def sample_bands(self, shift: FloatArray, source: ByteArray, bands: list[Window]) -> ByteArray:
+        """The whole picture [S, S, channels] from another source of the enlarged portrait's
+        size, made within the bands only; the rest is 0."""
+        whole = self._latents.whole
+        at, part = self._positions(whole, shift, None)
+        drawn = np.zeros((whole.height, whole.width, source.shape[2]), np.uint8)
+        for band in bands:
+            box = pixels_of(band, whole.cell)
+            drawn[box] = _remapped(source, at[box], part[box])
+        return drawn
+
+    def _positions(
+        self, patch: Patch, shift: FloatArray, window: Window | None
+    ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint16]]:
+        """Where each pixel comes from in the enlarged portrait, in the fixed-point numbers that
+        `remap` would make itself, in more time."""
+        cell = patch.cell
         rows, columns = window or (slice(0, shift.shape[0]), slice(0, shift.shape[1]))
         # With a ring of nodes around, for the half cell between the last node and the border.
         at = cv2.copyMakeBorder(shift, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
@@ -90,19 +102,11 @@ class Warper:
         first_y = patch.y0 + cell * (rows.start - 0.5) - 0.5
         at[..., 0] += first_x + cell * np.arange(width, dtype=np.float32)
         at[..., 1] += (first_y + cell * np.arange(height, dtype=np.float32))[:, None]
-        at *= latents.enlarged
+        at *= self._latents.enlarged
         at += np.float32(OFF_GRID)
         full = cv2.resize(at, (width * cell, height * cell), interpolation=cv2.INTER_LINEAR)
-        inner = full[cell:-cell, cell:-cell]
-        return np.asarray(
-            cv2.remap(
-                latents.source if source is None else source,
-                inner,
-                None,
-                cv2.INTER_LINEAR,
-                borderMode=cv2.BORDER_REFLECT_101,
-            )
-        )
+        whole, part = cv2.convertMaps(full[cell:-cell, cell:-cell], None, cv2.CV_16SC2)
+        return whole, part
 
     def carried(self, grid: FloatArray, shift: FloatArray, patch: Patch) -> FloatArray:
         """A node grid's values, moved along with the picture."""
@@ -167,6 +171,31 @@ def shown(rows: npt.NDArray[np.bool_], columns: npt.NDArray[np.bool_], cell: int
         return slice(int(hits[0]) // cell, int(hits[-1]) // cell + 1) if len(hits) else slice(0, 1)
 
     return span(rows), span(columns)
+
+
+def _remapped(
+    source: ByteArray, at: npt.NDArray[np.int16], part: npt.NDArray[np.uint16]
+) -> ByteArray:
+    return np.asarray(
+        cv2.remap(source, at, part, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    )
+
+
+def bands_of(cover: ByteArray, patch: Patch, count: int = 6) -> list[Window]:
+    """Windows, one above the other, around all that a patch-sized cover [h, w] can show while
+    it moves by less than `REACH` of the patch."""
+    cell = patch.cell
+    reach = int(REACH * patch.height)
+    rows, _ = patch.x.shape
+    windows = []
+    for at in range(count):
+        start, stop = rows * at // count, rows * (at + 1) // count
+        near = cover[max(start * cell - reach, 0) : stop * cell + reach].max(0) > 0
+        hits = np.flatnonzero(near)
+        if len(hits):
+            left, right = max(int(hits[0]) - reach, 0), min(int(hits[-1]) + reach, patch.width - 1)
+            windows.append((slice(start, stop), slice(left // cell, right // cell + 1)))
+    return windows
 
 
 def pixels_of(window: Window, cell: int) -> tuple[slice, slice]:

@@ -249,6 +249,8 @@ def test_brows_move_less_behind_glasses(avatar: Portrait) -> None:
     worn = Portrait(avatar.rgba, avatar.landmarks, "worn", glasses=True)
     bare, behind = (np.abs(made(p).whole.layers["whole"].bases[row]).max() for p in (avatar, worn))
     assert 0 < behind < 0.4 * bare
+    narrowed = Renderer(made(worn))
+    assert np.array_equal(narrowed.render(Motion(lids=-1.0)), narrowed.render(Motion()))
 
 
 def test_a_mouth_that_is_a_line_gets_a_plain_band(avatar: Portrait) -> None:
