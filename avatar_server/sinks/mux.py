@@ -90,6 +90,7 @@ class Muxer:
             self._captions = self._out.add_mux_stream(kind.captions, time_base=MS)
         self._first: int | None = None  # the first key frame
         self._last = -1  # the newest picture
+        self._held: av.Packet | None = None
         self._lines = CaptionTrack(on_time=settings.format == "mp4")
         self._heard = 0  # samples since time zero
         self._pending: deque[tuple[npt.NDArray[np.int16], int]] = deque(maxlen=PENDING)
@@ -118,7 +119,7 @@ class Muxer:
         packet.duration = int(PICTURE_HZ / self._settings.fps)
         packet.time_base = Fraction(1, PICTURE_HZ)
         packet.is_keyframe = keyframe
-        self._out.mux(packet)
+        self._mux_picture(packet)
         while self._pending:
             self.sound(*self._pending.popleft())
 
@@ -154,6 +155,8 @@ class Muxer:
 
     def close(self) -> None:
         """Write what the encoder still holds and finish the container."""
+        if self._held is not None:
+            self._out.mux(self._held)
         if self._first is not None:
             self._out.mux(self._audio.encode(None))
         self._out.close()
@@ -163,6 +166,17 @@ class Muxer:
         """The sound's pts at time zero."""
         assert self._first is not None
         return self._first * RATE_HZ // PICTURE_HZ + self._settings.latency_samples
+
+    def _mux_picture(self, packet: av.Packet) -> None:
+        """An MP4 times pictures by their durations: each waits for the next one, so that its
+        own is true where pictures were left out."""
+        if self._settings.format != "mp4":
+            self._out.mux(packet)
+            return
+        if self._held is not None:
+            self._held.duration = packet.pts - self._held.pts
+            self._out.mux(self._held)
+        self._held = packet
 
     @staticmethod
     def _ms_of(samples: int) -> int:

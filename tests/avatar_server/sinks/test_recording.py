@@ -12,8 +12,10 @@ import av
 import numpy as np
 import pytest
 
+from avatar_server.sinks.mux import Muxer, MuxSettings
 from avatar_server.sinks.mux_process import new_file
-from avatar_server.sinks.recording import Container, Recording
+from avatar_server.sinks.recording import CODECS, Container, Recording
+from avatar_server.worker.encoders import open_encoder
 from avatar_server.worker.vp9 import Vp9AlphaEncoder, split
 from tests.avatar_server.sinks.contract import Case, check_a_killed_child, check_contract
 from tests.avatar_server.sinks.session import FPS, SmallSession
@@ -121,10 +123,34 @@ async def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     await recording.close()
 
 
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("first", [20, 24, 30])
+def test_pictures_that_were_left_out_leave_their_time(
+    container: Container, first: int, tmp_path: Path
+) -> None:
+    """Whether or not a piece of the file ends in the hole."""
+    path = tmp_path / f"holes.{container}"
+    muxer = Muxer(MuxSettings(container, str(path), CODECS[container], FPS, 64, 0, captions=True))
+    encoder = open_encoder(CODECS[container], 64, FPS, 100_000)
+    kept = []
+    for pts in range(250):
+        muxer.sound(np.zeros(1920, np.int16), pts * 1920)
+        if first <= pts < first + 13 or 110 <= pts < 190:
+            continue
+        packet = encoder.encode(np.zeros((64, 64, 3), np.uint8), pts, keyframe=False)
+        assert packet is not None
+        kept.append(pts)
+        muxer.picture(packet.data, 3600 * pts, keyframe=packet.keyframe)
+    muxer.close()
+    with av.open(str(path)) as file:
+        times_s = [frame.time for frame in file.decode(video=0)]
+    assert len(times_s) == len(kept)
+    shifts_s = [time_s - pts / 25 for time_s, pts in zip(times_s, kept, strict=True)][1:]
+    assert max(shifts_s) - min(shifts_s) < 0.002
+
+
 async def test_alpha_comes_back(tmp_path: Path) -> None:
     """A wedge of transparency, encoded as the worker does and muxed as a recording is."""
-    from avatar_server.sinks.mux import Muxer, MuxSettings
-
     wedge = np.tile(np.linspace(0, 255, 128).astype(np.uint8), (128, 1))
     picture = np.dstack([np.full((128, 128, 3), (200, 80, 40), np.uint8), wedge])
     encoder = Vp9AlphaEncoder(128, FPS, 500_000)
