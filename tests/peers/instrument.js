@@ -59,7 +59,9 @@
   const pen = canvas.getContext("2d", { willReadFrequently: true });
   const look = (video) => {
     const step = (now, metadata) => {
-      pen.drawImage(video, 0, 0, 128, 128);
+      // Of a video with a matte, the upper half is the picture.
+      const { videoWidth: width, videoHeight: whole } = video;
+      pen.drawImage(video, 0, 0, width, whole >= 2 * width ? whole / 2 : whole, 0, 0, 128, 128);
       const pixels = pen.getImageData(0, 0, 128, 128).data;
       const mean = (x0, y0, x1, y1) => {
         let sum = 0;
