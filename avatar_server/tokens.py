@@ -6,8 +6,11 @@ Whoever runs a program as the same user on the same machine may command the avat
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 
 class TokenFiles:
@@ -24,14 +27,21 @@ class TokenFiles:
             return ""
 
     def write(self, ident: str, token: str) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._path(ident).unlink(missing_ok=True)
-        file = os.open(self._path(ident), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(file, "w", encoding="ascii") as out:
-            out.write(token + "\n")
+        """A session goes on without its file where that cannot be written."""
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._path(ident).unlink(missing_ok=True)
+            file = os.open(self._path(ident), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(file, "w", encoding="ascii") as out:
+                out.write(token + "\n")
+        except (OSError, UnicodeEncodeError) as error:
+            log.warning("the token of session %s is not kept: %s", ident, error)
 
     def remove(self, ident: str) -> None:
-        self._path(ident).unlink(missing_ok=True)
+        try:
+            self._path(ident).unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("the token of session %s stays behind: %s", ident, error)
 
     def _path(self, ident: str) -> Path:
         return self._folder / f"{Path(ident).name}.token"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ from tests.peers.rest import call
 
 CLOCK_HZ = {"audio": 48_000, "video": 90_000}
 FRAME_MS = 40.0
+# A report's time of sending is as late as the machine's timers; a browser takes twenty together.
+REPORTS = 15
 LEVEL = 0.03
 QUIET_S = 0.2
 
@@ -39,19 +42,20 @@ class Received:
     onsets: list[tuple[float, float]] = field(default_factory=list)
     pictures: list[float] = field(default_factory=list)  # wall times of arrival
     levels: list[tuple[float, float]] = field(default_factory=list)  # wall time, RMS of 20 ms
-    reports: dict[str, list[float]] = field(default_factory=lambda: {"audio": [], "video": []})
+    reports: dict[str, deque[float]] = field(
+        default_factory=lambda: {kind: deque(maxlen=REPORTS) for kind in CLOCK_HZ}
+    )
 
     def forget(self) -> None:
+        """All but the reports: the scales go on."""
         for values in (self.flashes, self.onsets, self.pictures, self.levels):
             values.clear()
-        for reports in self.reports.values():
-            reports.clear()
 
     def skews_ms(self, delay_ms: float = 0.0) -> list[float]:
         """Picture against sound at each beep of a calibration session; negative: early."""
         if not all(self.reports.values()):
             return []
-        shift_s = np.median(self.reports["video"]) - np.median(self.reports["audio"])
+        shift_s = np.median(list(self.reports["video"])) - np.median(list(self.reports["audio"]))
         lit = [1000 * (at_s + shift_s) + phase for at_s, number in self.flashes
                if (phase := phase_ms(number, delay_ms)) is not None]  # fmt: skip
         found = [min((at - 1000 * on_s for at in lit), key=abs) for on_s, _ in self.onsets if lit]
@@ -59,12 +63,13 @@ class Received:
 
 
 def phase_ms(number: int, delay_ms: float = 0.0) -> float | None:
-    """How far into the picture of this number a beep begins; None when none does. `delay_ms`: how
-    much older the sound is that the pictures show (a session's offset, when positive)."""
+    """How far from the beginning of the picture of this number a beep begins; before it where the
+    first of the two pictures that flash was skipped; None when none does. `delay_ms`: how much
+    older the sound is that the pictures show (a session's offset, when positive)."""
     start_s = (number * FRAME_MS - delay_ms) / 1000
-    beep = np.ceil(start_s / PERIOD_S - 0.5 - 0.005)
+    beep = round(start_s / PERIOD_S - 0.5)
     phase = 1000 * ((beep + 0.5) * PERIOD_S - start_s)
-    return float(phase) if -6 < phase < FRAME_MS + 6 else None
+    return float(phase) if abs(phase) < FRAME_MS + 6 else None
 
 
 @asynccontextmanager

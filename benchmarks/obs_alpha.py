@@ -5,7 +5,8 @@
 The avatar holds still (`motion_scale` 0), so that every pixel of a screenshot of the transparent
 page has a true value: alpha and colour of the prepared portrait. What lies between is the real
 path: renderer, video codec, WebRTC, the browser's decoder, the page's shader. Then it moves, and
-the page's rate, the browser's delay (packet received to picture shown) and its CPU are measured.
+the page's rate, the browser's delay (packet received to picture shown) and its CPU are measured,
+the latter also without alpha. This Chromium has no GPU: WebGL runs on the processor.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from sonic_stream.avatars import load_avatar
 from sonic_stream.engine import load_engine
 from sonic_stream.engines.lite.identity import Latents, restore
 from tests.peers.browser import browser_page
-from tests.peers.clients import Control, studio
+from tests.peers.clients import Control, heartbeat, studio
 from tests.peers.real_server import RealServer, real_server
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -78,22 +79,16 @@ async def obs_page(
     async with studio(server.url) as (client, welcome):
         await client.send("set", **settings)
 
-        async def live() -> None:
-            while True:
-                await client.send("ping")
-                await asyncio.sleep(1)
-
-        heart = asyncio.create_task(live())
         url = f"{server.url}/obs?session={welcome['session']}{query}"
-        try:
-            async with browser_page(url, size=(size_px, size_px), more_flags=flags) as page:
-                await page.wait_for_function(
-                    "document.querySelector('#avatar').videoWidth > 0", timeout=20_000
-                )
-                await asyncio.sleep(SETTLE_S)
-                yield page, client
-        finally:
-            heart.cancel()
+        async with (
+            heartbeat(client),
+            browser_page(url, size=(size_px, size_px), more_flags=flags) as page,
+        ):
+            await page.wait_for_function(
+                "document.querySelector('#avatar').videoWidth > 0", timeout=20_000
+            )
+            await asyncio.sleep(SETTLE_S)
+            yield page, client
 
 
 async def seen(page: Page) -> np.ndarray:
@@ -183,6 +178,9 @@ async def run(options: argparse.Namespace) -> Figures:
                 Image.fromarray(sheet).save(options.picture, quality=84, method=6)
         async with obs_page(server, options.size) as (page, _):
             figures |= await moving(page, options.seconds)
+        async with obs_page(server, options.size, query="&alpha=0") as (page, _):
+            plain = await moving(page, options.seconds)
+            figures["obs_plain_page_cpu_cores"] = plain["obs_page_cpu_cores"]
     return figures
 
 

@@ -10,6 +10,7 @@ import {
 } from "/static/lib/outputs.js";
 import { AvatarConnection } from "/static/lib/rtc.js";
 import { Signalling } from "/static/lib/signalling.js";
+import { showSwitches } from "/static/lib/switches.js";
 import { takeOver } from "/static/lib/takeover.js";
 import { takeFiles, upload } from "/static/lib/upload.js";
 import {
@@ -116,6 +117,10 @@ function failed(data) {
     sessionStorage.clear();
   }
   say(key ? words[key] : data.message, true);
+  if (data.code === "no_noise" && told.settings) {
+    welcome.settings = told.settings;
+    showSettings();
+  }
 }
 
 /** @param {State} next */
@@ -289,6 +294,7 @@ function showBackground() {
 function showSettings() {
   showBackground();
   showSliders(byId("sliders"), welcome.settings, words, set);
+  showSwitches(byId("switches"), welcome.settings, words, set);
   showExpressions(byId("expressions"), welcome.settings.expression, words, (expression) =>
     set("expression", expression),
   );

@@ -20,7 +20,6 @@ from avatar_server.worker.wire import Decoder, WireError, WireMessage, encode
 from sonic_stream.media import MediaPacket
 
 PICTURE_HZ = 90_000  # pictures are stamped in it, whatever time base they came with
-STALL_S = 10.0  # a child that says nothing for so long is stuck
 CLOSE_S = 3.0
 
 
@@ -30,7 +29,8 @@ class Program:
 
     `codec`: the video codec it wants; "" for sound only. `keyframes`: some every two seconds,
     for players that join and files that are sought through. `final`: a loss is the end, there
-    are no second tries. `queue_bytes`: so much may wait before pictures are dropped.
+    are no second tries. `queue_bytes`: so much may wait before pictures are dropped. `stall_s`:
+    a child that says nothing for so long is stuck.
     """
 
     module: str
@@ -39,6 +39,7 @@ class Program:
     keyframes: bool = False
     final: bool = False
     queue_bytes: int = 1_000_000
+    stall_s: float = 10.0
 
 
 class ChildSink:
@@ -137,11 +138,11 @@ class ChildSink:
         decoder = Decoder()
         while True:
             try:
-                async with asyncio.timeout(STALL_S):
+                async with asyncio.timeout(self._program.stall_s):
                     data = await child.stdout.read(1 << 16)
                 messages = list(decoder.feed(data))
             except TimeoutError:
-                raise Lost(f"nothing could be written for {STALL_S:g} s") from None
+                raise Lost(f"nothing could be written for {self._program.stall_s:g} s") from None
             except (ConnectionError, WireError) as error:
                 raise Lost(f"its process failed ({error})") from error
             if not data and not self._closing:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from av.packet import PacketSideData, packet_sidedata_type_from_literal
 
+from avatar_server.sinks.caption_track import CaptionTrack
 from avatar_server.worker.vp9 import split
 
 RATE_HZ = 48_000
@@ -89,7 +90,7 @@ class Muxer:
             self._captions = self._out.add_mux_stream(kind.captions, time_base=MS)
         self._first: int | None = None  # the first key frame
         self._last = -1  # the newest picture
-        self._captioned = -1  # when the newest caption begins, in milliseconds
+        self._lines = CaptionTrack(on_time=settings.format == "mp4")
         self._heard = 0  # samples since time zero
         self._pending: deque[tuple[npt.NDArray[np.int16], int]] = deque(maxlen=PENDING)
 
@@ -133,24 +134,23 @@ class Muxer:
         if len(samples):
             self._encode(samples)
 
-    def caption(self, text: str, start_pts: int, end_pts: int) -> None:
-        """From one sample to another on the scale of the sound. Ignored where there is no track
-        for it, when it was over before the beginning, and when it does not follow the last."""
-        if self._captions is None or self._first is None or end_pts <= self._zero:
+    def caption(self, text: str, start_pts: int, end_pts: int, *, final: bool) -> None:
+        """From one sample to another on the scale of the sound, told as often as it changes.
+        Ignored where there is no track for it, and before the beginning."""
+        if self._captions is None or self._first is None:
             return
-        start = max(start_pts - self._zero, 0) * 1000 // RATE_HZ
-        if start <= self._captioned:
-            return
-        self._captioned = start
-        line = text.encode()
-        line = struct.pack(">H", len(line)) + line if self._settings.format == "mp4" else line
-        packet = av.Packet(line)
-        packet.stream = self._captions
-        packet.pts = packet.dts = start
-        packet.duration = max((end_pts - self._zero) * 1000 // RATE_HZ - start, 1)
-        packet.time_base = MS
-        packet.is_keyframe = True
-        self._out.mux(packet)
+        times_ms = self._ms_of(start_pts - self._zero), self._ms_of(end_pts - self._zero)
+        for line in self._lines.told(text, times_ms, self._ms_of(self._heard), final=final):
+            data = line.text.encode()
+            if self._settings.format == "mp4":
+                data = struct.pack(">H", len(data)) + data
+            packet = av.Packet(data)
+            packet.stream = self._captions
+            packet.pts = packet.dts = line.start_ms
+            packet.duration = line.duration_ms
+            packet.time_base = MS
+            packet.is_keyframe = True
+            self._out.mux(packet)
 
     def close(self) -> None:
         """Write what the encoder still holds and finish the container."""
@@ -163,6 +163,10 @@ class Muxer:
         """The sound's pts at time zero."""
         assert self._first is not None
         return self._first * RATE_HZ // PICTURE_HZ + self._settings.latency_samples
+
+    @staticmethod
+    def _ms_of(samples: int) -> int:
+        return samples * 1000 // RATE_HZ
 
     def _encode(self, samples: npt.NDArray[np.int16]) -> None:
         frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")

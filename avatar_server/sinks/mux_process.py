@@ -86,7 +86,7 @@ class MuxProcess:
             case "sound":
                 muxer.sound(np.frombuffer(message.body, np.int16), fields["pts"])
             case "caption":
-                muxer.caption(fields["text"], fields["start_pts"], fields["end_pts"])
+                muxer.caption(**fields)
 
     def _check_disk(self) -> None:
         if self._file and shutil.disk_usage(self._file.parent).free < MIN_FREE_BYTES:

@@ -12,8 +12,9 @@ from avatar_server.worker.vp9 import VP9_ALPHA
 
 Container = Literal["mp4", "webm"]
 CODECS = {"mp4": "h264", "webm": VP9_ALPHA}
-# A disk may be busy for a while: 16 MB are a minute and more.
+# A disk may be busy for a while: 16 MB are a minute of sound and picture.
 QUEUE_BYTES = 16_000_000
+STALL_S = 60.0
 
 
 class Recording(ChildSink):
@@ -34,6 +35,7 @@ class Recording(ChildSink):
             keyframes=True,
             final=True,
             queue_bytes=QUEUE_BYTES,
+            stall_s=STALL_S,
         )
         super().__init__("recording", container, program, feed)
         self._captions = feed.captions
@@ -44,11 +46,8 @@ class Recording(ChildSink):
         await super().close()
 
     def _caption(self, cue: Cue) -> None:
-        """Once, when its times are sure: what is written stays."""
-        if cue.final and cue.text:
-            self._say(
-                "caption", {"text": cue.text, "start_pts": cue.start_pts, "end_pts": cue.end_pts}
-            )
+        times = {"start_pts": cue.start_pts, "end_pts": cue.end_pts}
+        self._say("caption", {"text": cue.text, **times, "final": cue.final})
 
 
 def mux_settings(feed: Feed, container: str, codec: str) -> dict[str, object]:

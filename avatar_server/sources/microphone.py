@@ -1,4 +1,4 @@
-"""What every microphone goes through: mute, noise suppression, activity, gate, gain."""
+"""What every microphone goes through: activity, noise suppression, gain, gate, mute."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ class MicrophonePath:
 
     def read(self, count: int) -> FloatArray:
         samples = self.microphone.read(count)
-        if self._denoiser:
-            samples = self._denoiser.push(samples)
         talking = False
-        if self._activity:
+        if self._activity:  # what is left of noise flickers more than the noise itself
             self._activity.push(samples)
             talking = self._activity.active
+        if self._denoiser:
+            samples = self._denoiser.push(samples)
         if self._gain:
             samples = self._gain.push(samples, talking=talking)
         if self._gate:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
 from websockets.asyncio.client import ClientConnection, connect
 
 from avatar_server.protocol import SUBPROTOCOL
@@ -51,11 +51,31 @@ async def studio(url: str) -> AsyncIterator[tuple[Control, dict[str, Any]]]:
 
 
 @asynccontextmanager
-async def viewer() -> AsyncIterator[tuple[RTCPeerConnection, str]]:
-    """A receiving peer connection on loopback and its offer."""
+async def heartbeat(client: Control) -> AsyncIterator[None]:
+    """Signs of life, for tests that are busy with something else for longer."""
+
+    async def beat() -> None:
+        while True:
+            await client.send("ping")
+            await asyncio.sleep(1)
+
+    heart = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        heart.cancel()
+        await asyncio.gather(heart, return_exceptions=True)
+
+
+@asynccontextmanager
+async def viewer(codec: str = "") -> AsyncIterator[tuple[RTCPeerConnection, str]]:
+    """A receiving peer connection on loopback and its offer, of one video codec if named."""
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     peer.addTransceiver("audio", direction="recvonly")
-    peer.addTransceiver("video", direction="recvonly")
+    video = peer.addTransceiver("video", direction="recvonly")
+    if codec:
+        known = RTCRtpReceiver.getCapabilities("video").codecs
+        video.setCodecPreferences([c for c in known if c.mimeType.lower() == f"video/{codec}"])
     try:
         with host_addresses(("127.0.0.1",)):
             await peer.setLocalDescription(await peer.createOffer())

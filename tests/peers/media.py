@@ -79,6 +79,15 @@ class Reception:
                 skews.append(1000 * (nearest + FRAME_S / 2 - onset))
         return skews
 
+    def slips_ms(self) -> list[float]:
+        """By how much each picture's time is not its number's, counted from the second one (an
+        MP4's first is shown from the very beginning, before AAC's first samples)."""
+        known = [(p.time_s, p.number) for p in self.pictures[1:] if p.number is not None]
+        return [
+            1000 * abs(time_s - known[0][0] - (number - known[0][1]) * FRAME_S)
+            for time_s, number in known
+        ]
+
     def delays_s(self) -> list[float]:
         """When each picture was received, on the monotonic clock, less its number's time: the
         difference between two peers of one session is their difference in latency."""

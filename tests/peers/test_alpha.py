@@ -13,7 +13,7 @@ from PIL import Image
 
 from avatar_server.worker.stacking import unstacked
 from benchmarks.obs_alpha import NO_WEBGL, Truth, compare, obs_page, seen
-from tests.peers.clients import accept, studio, viewer
+from tests.peers.clients import accept, heartbeat, studio, viewer
 from tests.peers.real_server import RealServer, real_server
 from tests.peers.test_control import post
 
@@ -51,18 +51,20 @@ async def watch(
     await accept(peer, answer.decode())
 
 
+@pytest.mark.parametrize("codec", ["vp8", "h264"])
 async def test_plain_and_transparent_viewers_of_one_session(
-    server: RealServer, truth: Truth
+    server: RealServer, truth: Truth, codec: str
 ) -> None:
-    async with studio(server.url) as (client, welcome), viewer() as plain, viewer() as clear:
+    async with studio(server.url) as (client, welcome), viewer() as plain, viewer(codec) as clear:
         await client.send("set", background="#00c81e", motion_scale=0)
         await client.expect("state")
         session = welcome["session"]
-        await watch(server, session, *plain)
-        await watch(server, session, *clear, alpha="1")
-        seen_plain, seen_clear = await asyncio.gather(
-            pictures(plain[0], 12), pictures(clear[0], 12)
-        )
+        async with heartbeat(client):
+            await watch(server, session, *plain)
+            await watch(server, session, *clear, alpha="1")
+            seen_plain, seen_clear = await asyncio.gather(
+                pictures(plain[0], 12), pictures(clear[0], 12)
+            )
     corner = seen_plain[-1][12:40, 12:40].reshape(-1, 3).mean(0)
     assert seen_plain[-1].shape == (SIZE, SIZE, 3)
     assert np.abs(corner - (0, 200, 30)).max() < 12
@@ -101,8 +103,9 @@ async def test_an_image_is_uploaded_and_shown(server: RealServer) -> None:
     assert refusal["error"]["code"] == "bad_background"
     async with studio(server.url) as (client, welcome), viewer() as (peer, sdp):
         await client.send("set", background=f"image:{body['id']}")
-        await watch(server, welcome["session"], peer, sdp)
-        shown = (await pictures(peer, 15))[-1]
+        async with heartbeat(client):
+            await watch(server, welcome["session"], peer, sdp)
+            shown = (await pictures(peer, 15))[-1]
         assert np.abs(shown[10:40, 10:40].reshape(-1, 3).mean(0) - (200, 40, 160)).max() < 14
         await client.send("set", background="image:unknown")
         assert (await client.expect("error"))["code"] == "bad_background"

@@ -162,6 +162,22 @@ async def test_an_expression_chosen_is_kept(lite_server: RealServer) -> None:
         await page.wait_for_selector(".choice [value=happy]:checked")
 
 
+async def test_the_microphones_switches_are_kept(testcard_server: RealServer) -> None:
+    pytest.importorskip("webrtc_noise_gain", reason="noise suppression is not installed")
+    async with browser_page(testcard_server.url + "/") as page:
+        await ready(page)
+        names = ("noise_suppression", "voice_gate", "auto_gain", "barge_in")
+        for name in names:
+            await page.check(f".switch [name={name}]")
+        await page.wait_for_timeout(500)
+        await page.reload()  # the server remembers
+        await ready(page)
+        for name in names:
+            await page.wait_for_selector(f".switch [name={name}]:checked")
+        await page.uncheck(".switch [name=barge_in]")
+        assert await page.is_hidden("#message")
+
+
 async def test_the_obs_page_plays_by_itself_and_comes_back(
     testcard_server: RealServer, speech: Path
 ) -> None:

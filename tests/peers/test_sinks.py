@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import statistics
 import urllib.error
 from collections.abc import AsyncIterator, Iterator
@@ -97,7 +98,8 @@ async def test_a_recording_keeps_the_offset_that_was_set(
     skews = got.skews_ms()[-5:]
     assert len(skews) == 5
     assert max(abs(skew - offset_ms) for skew in skews) <= 24, skews
-    assert got.numbers == list(range(got.numbers[0], got.numbers[0] + len(got.numbers)))
+    assert got.numbers == sorted(set(got.numbers)) and len(got.numbers) == len(got.pictures)
+    assert max(got.slips_ms()) < 2  # a picture that the worker left out leaves its time
 
 
 @pytest.mark.skipif(bool(rtmp.missing()), reason=rtmp.missing() or "here")
@@ -119,7 +121,7 @@ async def test_one_encode_serves_a_push_and_a_recording(server: RealServer, tmp_
     for reception in (got, read(tmp_path / name)):
         assert len(reception.skews_ms()) >= 4
         assert abs(statistics.median(reception.skews_ms())) <= 21
-        assert reception.fps == pytest.approx(25, abs=0.3)
+        assert max(reception.slips_ms()) < 2
 
 
 async def test_bad_commands_leave_the_session_as_it_was(server: RealServer, tmp_path: Path) -> None:
@@ -155,16 +157,23 @@ async def test_only_listed_hosts_where_others_reach_the_server(tmp_path: Path) -
             assert error["code"] == "not_allowed" and "allowed_hosts" in error["message"]
 
 
-async def test_a_server_that_is_told_to_end_finishes_its_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+async def test_a_server_that_ends_or_dies_leaves_whole_files(
+    how: signal.Signals, tmp_path: Path
+) -> None:
+    """The writer is a process of its own: it finishes the file when nothing more comes."""
     paths = {"cache": str(tmp_path / "cache"), "recordings": str(tmp_path / "recordings")}
     with real_server(engine={"name": "testcard", "size_px": 128}, paths=paths) as server:
         async with studio(server.url) as (client, _):
             await client.send("sink_open", id="take", kind="recording", name="last words")
             await until(client, "take", "live")
             await asyncio.sleep(2)
-            server.process.terminate()
+            server.process.send_signal(how)
             await asyncio.to_thread(server.process.wait, 20)
     path = tmp_path / "recordings" / "last words.mp4"
+    async with asyncio.timeout(10):
+        while boxes(path)[-1] != "moov":
+            await asyncio.sleep(0.1)
     assert len(read(path).pictures) >= 40
     assert boxes(path) == ["ftyp", "free", "mdat", "moov"]  # no pieces: an ordinary file
 
@@ -174,5 +183,5 @@ def boxes(path: Path) -> list[str]:
     data, at, names = path.read_bytes(), 0, []
     while at < len(data):
         names.append(data[at + 4 : at + 8].decode())
-        at += int.from_bytes(data[at : at + 4], "big")
+        at += max(int.from_bytes(data[at : at + 4], "big"), 8)
     return names

@@ -24,15 +24,16 @@ export function median(values) {
 }
 
 /**
- * How far into a picture of this number a beep begins; half a picture where its rhythm is unknown.
+ * How far from the beginning of a picture of this number a beep begins (before it, where the first
+ * of the two pictures that flash was skipped); half a picture where its rhythm is unknown.
  * @param {number | null} pts
  */
 export function phaseMs(pts) {
   if (pts === null) return FRAME_MS / 2;
   const startMs = pts * FRAME_MS;
-  const beep = Math.ceil(startMs / PERIOD_MS - 0.5 - 5 / PERIOD_MS);
+  const beep = Math.round(startMs / PERIOD_MS - 0.5);
   const phase = (beep + 0.5) * PERIOD_MS - startMs;
-  return phase > -6 && phase < FRAME_MS + 6 ? phase : FRAME_MS / 2;
+  return Math.abs(phase) < FRAME_MS + 6 ? phase : FRAME_MS / 2;
 }
 
 /**

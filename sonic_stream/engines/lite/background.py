@@ -79,11 +79,13 @@ def _person(latents: Latents) -> ByteArray:
 
 
 def _enlarged(picture: ByteArray, latents: Latents) -> ByteArray:
-    """Linearly, to where the portrait's enlarged pixels lie."""
+    """To where the portrait's enlarged pixels lie."""
     factor, size = latents.enlarged, len(latents.source)
     scale = np.array([[factor, 0, OFF_GRID], [0, factor, OFF_GRID]], np.float32)
     return np.asarray(
-        cv2.warpAffine(picture, scale, (size, size), borderMode=cv2.BORDER_REFLECT_101)
+        cv2.warpAffine(
+            picture, scale, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
+        )
     )
 
 

@@ -57,6 +57,12 @@ def test_mute_is_silent_and_does_not_click() -> None:
     assert np.abs(np.diff(np.concatenate(out))).max() < 0.001
 
 
+def test_the_gate_stays_shut_in_noise_that_was_suppressed() -> None:
+    pytest.importorskip("webrtc_noise_gain", reason="noise suppression is not installed")
+    out = through(babble(6, 0.05), gate=True, noise_suppression=True)
+    assert np.mean(out == 0) > 0.95
+
+
 async def test_the_gate_shuts_in_the_noise_between_words_and_keeps_the_words() -> None:
     speech = await spoken("It is a pleasure to meet you")
     lead = np.zeros(3 * RATE_HZ, np.float32)
