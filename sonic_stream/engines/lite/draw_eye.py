@@ -120,7 +120,7 @@ def _draw_lid(region: ByteArray, eye: Eye, nodes: _Nodes, grain: FloatArray, bli
     v, x = nodes.v, nodes.x
     # The margin keeps the upper lid's curve until it meets the lower one, just covering it.
     bow = 4 * np.clip(x, 0, 1) * (1 - np.clip(x, 0, 1))
-    travel = blink * (nodes.height + 0.02 * bow) * (1 - 0.22 * (1 - blink) * bow)
+    travel = blink * (nodes.height + eye.overshoot * bow) * (1 - 0.22 * (1 - blink) * bow)
     sides = np.clip((x + 0.04) / 0.08, 0, 1) * np.clip((1.04 - x) / 0.08, 0, 1)
     # The old lashes above the opening are toned away while the lid comes down.
     high, low = lid_reach(eye.above), min(0.10, 0.4 * eye.above)

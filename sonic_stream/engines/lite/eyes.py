@@ -36,6 +36,7 @@ class Eye:
     skin_above: FloatArray
     skin_below: FloatArray
     lashes: FloatArray
+    overshoot: float  # how far a closed lid reaches below the mesh's lower one
     behind_glass: bool  # nothing around the opening may move, or the frames would
     grain: FloatArray  # [height, width] of the patch's pixels: a lid is no smoother than skin
 
@@ -68,6 +69,9 @@ def build_eye(picture: ByteArray, face: FaceModel, palette: Palette, side: str) 
     frame = _EyeFrame(picture, corner, axis_x, axis_y, width)
     skin_above, skin_below, lashes = _lid_colours(frame, upper, lower, above)
     iris = points[iris_index]
+    iris_radius = float(np.linalg.norm(iris[1:] - iris[0], axis=1).mean()) / width
+    # Where the whole iris shows the eye is a drawn one, and larger than the mesh's.
+    drawn = 1 - float(smoothstep(2 * iris_radius / float((lower - upper).max()), 0.92, 1.06))
     patch = _eye_patch(face, frame, upper, lower, above)
     return Eye(
         patch=patch,
@@ -79,10 +83,11 @@ def build_eye(picture: ByteArray, face: FaceModel, palette: Palette, side: str) 
         lower=lower.astype(np.float32),
         above=above,
         iris_x=float((iris[0] - corner) @ axis_x / width),
-        iris_radius=float(np.linalg.norm(iris[1:] - iris[0], axis=1).mean()) / width,
+        iris_radius=iris_radius,
         skin_above=skin_above,
         skin_below=skin_below,
         lashes=lashes,
+        overshoot=0.02 + 0.07 * drawn,
         behind_glass=face.glasses,
         grain=noise_like(palette, (patch.height, patch.width), palette.soft_px),
     )
