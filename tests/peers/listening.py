@@ -85,6 +85,12 @@ class Ear:
             if np.abs(piece).max() > LOUD
         )
 
+    async def voice(self, since_s: float = 0.0, timeout_s: float = 20.0) -> None:
+        """Wait until something is heard: a busy machine's client may be far behind."""
+        async with asyncio.timeout(timeout_s):
+            while self.voice_since_s(since_s) is None:
+                await asyncio.sleep(0.02)
+
     async def quiet(self, seconds: float = 0.4, timeout_s: float = 20.0) -> None:
         """Wait until nothing has been heard for so long."""
         async with asyncio.timeout(timeout_s):

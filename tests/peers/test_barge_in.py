@@ -74,14 +74,13 @@ async def test_talk_interrupts_speech_where_it_is_wished(
             await ear.message("caption")
             await asyncio.sleep(2.0)  # the room is known
             assert not [m for m in ear.messages if m["type"] == "interrupted"]
-            talker.say(speech)
+            talker.say(np.tile(speech, 3))
             if wish == "voice":
-                told = await ear.message("interrupted", timeout_s=2.0)
+                told = await ear.message("interrupted", timeout_s=12.0)
                 assert (told["by"], told["kind"]) == ("voice", "tts")
                 assert told["last_word"]
                 await ear.message("state", source="idle", queue=0)
-                await asyncio.sleep(0.4)
-                assert np.abs(np.concatenate(ear.pieces[-8:])).max() < 0.01
+                await ear.quiet(timeout_s=5)
             else:
                 with pytest.raises(TimeoutError):
                     await ear.message("interrupted", timeout_s=2.0)

@@ -87,6 +87,7 @@ async def test_two_segments_are_heard_in_tune_at_their_level_and_join_without_a_
         assert first["played_ms"] == second["played_ms"] == 1000
         assert first["complete"] is True
         assert second["media_ms"] - first["media_ms"] == 1000
+        await ear.voice()
         await ear.quiet()
     sound = ear.sound
     loud = np.flatnonzero(np.abs(sound) > 0.05)
@@ -164,7 +165,10 @@ async def test_what_a_client_sent_before_it_vanished_is_played(
             await pcm.socket.send(tone(1.0, 16_000))
             await pcm.expect("position")
             pcm.socket.transport.abort()
+        await ear.message("state", source="pcm")
+        ear.forget()
         await ear.message("state", source="idle", queue=0)
+        await ear.voice()
         await ear.quiet()
         loud = np.flatnonzero(np.abs(ear.sound) > 0.05)
         assert loud[-1] - loud[0] == pytest.approx(RATE_HZ, abs=960)
@@ -274,6 +278,7 @@ async def test_the_example_speaks_a_file(
             str(path), testcard_server.url.replace("http", "ws") + "/ws/pcm",
             session=ear.welcome["session"], resume=ear.welcome["resume"],
         )  # fmt: skip
+        await ear.voice()
         await ear.quiet()
     assert '"played"' in capsys.readouterr().out
     loud = np.flatnonzero(np.abs(ear.sound) > 0.05)

@@ -45,6 +45,7 @@ async def test_its_voice_is_heard_with_captions_and_its_refusal_is_told(
         assert (first["text"], first["end_ms"] - first["start_ms"]) == ("One two.", 600)
         assert [word["text"] for word in first["words"]] == ["One", "two."]
         await ear.message("caption", text="Three.", final=True)
+        await ear.voice()
         await ear.quiet()
         sound = ear.sound
         loud = np.flatnonzero(np.abs(sound) > 0.05)
