@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 
@@ -217,3 +219,14 @@ def test_pages_of_an_allowed_origin_may_read_the_answers() -> None:
         stranger = {"Origin": "https://evil.example"}
         assert call(server, "GET", "/embed.js", **stranger)[0] == 403
         assert call(server, "OPTIONS", "/embed.js", **stranger)[0] == 403
+
+
+def test_the_example_makes_an_avatar_speak(testcard_server: RealServer) -> None:
+    pytest.importorskip("espeakng_loader", reason="the embedded voice is not installed")
+    example = Path(__file__).parents[2] / "examples" / "rest_client.py"
+    done = subprocess.run(
+        [sys.executable, str(example), "Good evening.", testcard_server.url],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "/obs?session=" in done.stdout
