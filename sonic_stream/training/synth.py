@@ -15,7 +15,7 @@ from sonic_stream.training.phones import SILENCE, Segment
 
 RATE_HZ = 16_000
 PEAK = 0.7
-SHORTEST_S, LONGEST_S = 0.5, 14.0
+SHORTEST_S, LONGEST_S = 0.5, 25.0
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,17 @@ class Plan:
     """How many utterances of each engine; `words` widens the English vocabulary."""
 
     espeak: int = 1600
-    flite: int = 2200
-    festival: int = 1750
+    flite: int = 1600
+    festival: int = 1500
+    neural: int = 2400
     seed: int = 1
     words: Sequence[str] = ()
+    align_steps: int = 1200
+
+    @classmethod
+    def scaled(cls, share: float, seed: int, words: Sequence[str]) -> Plan:
+        """A share of the full plan, for a try."""
+        counts = [
+            round(share * getattr(cls, name)) for name in ("espeak", "flite", "festival", "neural")
+        ]
+        return cls(*counts, seed, words, max(1, round(share * cls.align_steps)))

@@ -18,7 +18,7 @@ STILL = 0.02  # below this a channel in silence is nothing at all
 
 
 def lips(channels: FloatArray, dynamic_scale: float) -> tuple[FloatArray, float]:
-    """Channels [10] -> coefficients [17] and the tongue's height 0..1."""
+    """Channels [11] -> coefficients [17] and the tongue's height 0..1."""
     gate = float(np.clip((channels[CHANNEL["speech"]] - 0.3) / 0.25, 0, 1))
     value = {name: float(channels[i]) * gate for name, i in CHANNEL.items()}
     out = no_coefficients()

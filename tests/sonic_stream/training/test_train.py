@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("scipy")
 
-from sonic_stream.engines.lite.network import CHANNEL, MotionNet  # noqa: E402
+from sonic_stream.engines.lite.network import CHANNEL, CHANNELS, MotionNet  # noqa: E402
 from sonic_stream.training import dataset, noise, synth, texts, train  # noqa: E402
 from sonic_stream.training.augment import Augment  # noqa: E402
 from sonic_stream.training.evaluate import evaluate, score  # noqa: E402
@@ -71,10 +72,14 @@ def test_crops_without_speech_ask_for_a_still_mouth() -> None:
     assert 0 < int((~speaks).sum()) < 32
 
 
-def test_espeak_gets_its_share() -> None:
-    picker = dataset.CropPicker(np.array([1]), np.array([2]), 0.25)
-    picks = picker.pick(4000, np.random.default_rng(0))
-    assert abs(float((picks == 1).mean()) - 0.25) < 0.03
+def test_each_kind_of_voice_gets_its_share(corpus: dataset.Corpus) -> None:
+    kinds = np.repeat(np.arange(3), 1000).astype(np.int8)
+    rows = replace(corpus.train, kinds=np.resize(kinds, len(corpus.train.kinds)))
+    picks = dataset.crops(rows, 100, (0.25, 0.5, 0.25)).pick(4000, np.random.default_rng(0))
+    shares = np.bincount(rows.kinds[picks], minlength=3) / len(picks)
+    assert np.abs(shares - (0.25, 0.5, 0.25)).max() < 0.03
+    # Here there is but one kind: it takes all.
+    assert dataset.crops(corpus.train, 100, (0.25, 0.5, 0.25)).chances.tolist() == [0, 0, 1]
 
 
 def test_a_faster_voice_is_shorter_and_its_phones_move_along() -> None:
@@ -86,7 +91,7 @@ def test_a_faster_voice_is_shorter_and_its_phones_move_along() -> None:
 
 
 def test_score_of_a_perfect_answer_is_one() -> None:
-    wanted = np.random.default_rng(0).random((100, 10)).astype(np.float32)
+    wanted = np.random.default_rng(0).random((100, len(CHANNELS))).astype(np.float32)
     perfect = score(wanted, wanted)
     assert min(perfect.values()) == pytest.approx(1, abs=1e-5)
     still = score(np.zeros_like(wanted), wanted)
