@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -74,10 +74,13 @@ class Plan:
     words: Sequence[str] = ()
     align_steps: int = 1200
 
-    @classmethod
-    def scaled(cls, share: float, seed: int, words: Sequence[str]) -> Plan:
-        """A share of the full plan, for a try."""
-        counts = [
-            round(share * getattr(cls, name)) for name in ("espeak", "flite", "festival", "neural")
-        ]
-        return cls(*counts, seed, words, max(1, round(share * cls.align_steps)))
+    def scaled(self, share: float) -> Plan:
+        """A share of it, for a try."""
+        return replace(
+            self,
+            espeak=round(share * self.espeak),
+            flite=round(share * self.flite),
+            festival=round(share * self.festival),
+            neural=round(share * self.neural),
+            align_steps=max(1, round(share * self.align_steps)),
+        )

@@ -14,6 +14,7 @@ import math
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -107,7 +108,7 @@ def gather(plan: Plan) -> tuple[dataset.Corpus, Tensor]:
     bank = torch.from_numpy(noise.bank(heard, plan.seed))
     recorded: list[prompts.Prompt] = []
     for language in prompts.SPEAKERS:
-        recorded += _available(f"prompts {language}", lambda: prompts.prompts(language))  # noqa: B023
+        recorded += _available(f"prompts {language}", partial(prompts.prompts, language))
     if recorded:
         rows = dataset.join([dataset.rows_of(s) for s in heard])
         spoken += align.align_all(rows, recorded, Augment(bank), plan.align_steps)
@@ -171,7 +172,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
-    corpus, noises = gather(Plan.scaled(options.scale, options.seed + 1, texts.dictionary()))
+    corpus, noises = gather(
+        Plan(seed=options.seed + 1, words=texts.dictionary()).scaled(options.scale)
+    )
     print(f"{corpus.train.hours:.2f} h to train on", flush=True)
     settings = Settings(steps=options.steps, seed=options.seed)
     net = fit(corpus, noises, settings, options.out)
