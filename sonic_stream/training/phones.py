@@ -25,41 +25,43 @@ WEAK = 0.12  # strength of a channel that a class does not speak of
 # open. An entry is target:strength. The aperture is the inner lips' distance, 1 in an open vowel:
 # vowels by the lip heights that Fromkin (1964), Linker (1982) and Montgomery and Jackson (1983)
 # measured (open over spread over rounded), consonants without a lip gesture hardly of their own
-# (Keating et al. 1994: they follow the vowels around them). What shuts or tucks the lips is put
-# on top of that, as a fast gesture upon a slow one (Öhman 1966).
+# (Keating et al. 1994: they follow the vowels around them). What shuts, tucks or rounds the lips
+# is put on top of that, as a fast gesture upon a slow one (Öhman 1966). A pause keeps the lips
+# apart for a while (the posture between utterances, Gick et al. 2004), breathing in (`air`) opens.
 _TABLE = """
 aa  1:.9    0:1     .05:.4  .15:.5  .1:.4   .35:.5  0:.8    -       1:.9
-ae  .85:.9  0:1     0:.5    0:.5    .5:.6   .45:.5  0:.8    -       1:.9
-ah  .6:.7   0:1     .05:.3  .1:.3   .1:.3   .25:.4  0:.8    -       .75:.8
-ax  .38:.35 0:1     .05:.15 .05:.2  .1:.2   .2:.3   0:.8    -       .55:.5
-ao  .75:.8  0:1     .55:.8  .7:.8   0:.6    .2:.4   0:.8    -       .72:.8
-ow  .5:.7   0:1     .75:.9  .6:.8   0:.7    .1:.4   0:.8    -       .42:.9
-uw  .25:.6  .05:.9  1:1     .55:.8  0:.8    .05:.4  0:.8    -       .2:1
+ae  .85:.9  0:1     0:.5    0:.5    .5:.6   .45:.5  0:.8    -       .95:.9
+ah  .6:.7   0:1     .05:.3  .1:.3   .1:.3   .25:.4  0:.8    -       .7:.8
+ax  .38:.35 0:1     .05:.15 .05:.2  .1:.2   .2:.3   0:.8    -       .45:.5
+ao  .75:.8  0:1     .55:.8  .7:.8   0:.6    .2:.4   0:.8    -       .8:.8
+ow  .5:.7   0:1     .75:.9  .6:.8   0:.7    .1:.4   0:.8    -       .55:.8
+uw  .25:.6  .05:.9  1:1     .55:.8  0:.8    .05:.4  0:.8    -       .28:.9
 uh  .35:.5  0:.9    .55:.7  .5:.6   0:.5    .1:.4   0:.8    -       .45:.7
-y   .25:.6  .05:.9  .9:1    .5:.8   0:.6    .1:.4   0:.8    .3:.4   .22:1
-oe  .45:.7  0:.9    .65:.8  .6:.8   0:.6    .1:.4   0:.8    -       .5:.8
-er  .38:.5  0:.9    .35:.5  .45:.6  0:.4    .2:.4   0:.8    .3:.5   .48:.6
-eh  .6:.7   0:1     0:.5    0:.5    .5:.6   .4:.5   0:.8    -       .85:.8
-ey  .45:.7  0:1     0:.6    0:.6    .7:.7   .35:.5  0:.8    -       .72:.8
-ih  .35:.5  0:1     0:.4    0:.4    .45:.5  .3:.4   0:.8    -       .65:.7
-iy  .25:.6  0:1     0:.8    0:.7    .85:.8  .3:.5   0:.8    .3:.4   .6:.8
-ix  .28:.4  0:1     .05:.4  0:.4    .35:.4  .2:.4   0:.8    .2:.3   .5:.6
+y   .25:.6  .05:.9  .9:1    .5:.8   0:.6    .1:.4   0:.8    .3:.4   .28:.9
+oe  .45:.7  0:.9    .65:.8  .6:.8   0:.6    .1:.4   0:.8    -       .55:.8
+er  .38:.5  0:.9    .35:.5  .45:.6  0:.4    .2:.4   0:.8    .3:.5   .45:.6
+eh  .6:.7   0:1     0:.5    0:.5    .5:.6   .4:.5   0:.8    -       .75:.8
+ey  .45:.7  0:1     0:.6    0:.6    .7:.7   .35:.5  0:.8    -       .6:.8
+ih  .35:.5  0:1     0:.4    0:.4    .45:.5  .3:.4   0:.8    -       .5:.7
+iy  .25:.6  0:1     0:.8    0:.7    .85:.8  .3:.5   0:.8    .3:.4   .45:.8
+ix  .28:.4  0:1     .05:.4  0:.4    .35:.4  .2:.4   0:.8    .2:.3   .4:.6
 PP  .08:.6  1:3     0:.1    0:.3    0:.15   0:.8    0:.8    -       0:.15
 FF  .15:.7  .15:1   0:.2    0:.3    .15:.25 .4:.9   1:3     -       .3:.3
-TH  .22:.6  0:.8    0:.1    -       .2:.2   .25:.4  0:.8    .8:1.2  .5:.35
-DD  .18:.5  0:.7    0:.08   -       .15:.15 .2:.25  0:.8    1:1.5   .5:.2
-NN  .2:.45  0:.7    0:.08   -       .15:.12 .2:.2   0:.8    1:1.5   .5:.2
-LL  .32:.45 0:.7    0:.08   -       .1:.12  .2:.2   0:.8    .9:1.2  .55:.25
-SS  .08:1   0:.8    0:.15   -       .35:.35 .3:.4   0:.8    .75:1   .45:.6
-SH  .12:.9  0:.8    .55:.8  .75:.9  0:.4    .3:.5   0:.8    .7:.9   .38:.8
-RR  .25:.5  0:.7    .45:.5  .45:.6  0:.2    .2:.3   0:.8    .5:.7   .35:.6
-rr  .25:.4  0:.7    0:.08   .05:.1  .1:.1   .2:.2   0:.8    .9:1    .45:.25
-WW  .15:.6  .2:1    1:1.4   .5:.9   0:.8    0:.5    0:.8    -       .1:1.8
-YY  .2:.5   0:.8    0:.25   -       .6:.5   .25:.3  0:.8    .5:.7   .5:.4
-KK  .25:.35 0:.7    0:.06   -       .1:.1   .2:.2   0:.8    .3:.5   .5:.12
-HH  .3:.15  0:.7    -       -       -       .15:.1  0:.8    -       .55:.08
-XX  .3:.3   0:.7    -       -       .1:.1   .2:.15  0:.8    -       .5:.15
-sil 0:.8    0:.6    0:.4    0:.5    0:.5    0:.6    0:1     0:.5    0:.7
+TH  .22:.6  0:.8    0:.1    -       .2:.2   .25:.4  0:.8    .8:1.2  .42:.35
+DD  .18:.5  0:.7    0:.08   -       .15:.15 .2:.25  0:.8    1:1.5   .42:.2
+NN  .2:.45  0:.7    0:.08   -       .15:.12 .2:.2   0:.8    1:1.5   .42:.2
+LL  .32:.45 0:.7    0:.08   -       .1:.12  .2:.2   0:.8    .9:1.2  .48:.25
+SS  .08:1   0:.8    0:.15   -       .35:.35 .3:.4   0:.8    .75:1   .4:.6
+SH  .12:.9  0:.8    .55:.8  .75:.9  0:.4    .3:.5   0:.8    .7:.9   .45:.7
+RR  .25:.5  0:.7    .45:.5  .45:.6  0:.2    .2:.3   0:.8    .5:.7   .4:.5
+rr  .25:.4  0:.7    0:.08   .05:.1  .1:.1   .2:.2   0:.8    .9:1    .42:.25
+WW  .15:.6  .2:1    1:1.4   .5:.9   0:.8    0:.5    0:.8    -       .2:1.2
+YY  .2:.5   0:.8    0:.25   -       .6:.5   .25:.3  0:.8    .5:.7   .42:.4
+KK  .25:.35 0:.7    0:.06   -       .1:.1   .2:.2   0:.8    .3:.5   .45:.12
+HH  .3:.15  0:.7    -       -       -       .15:.1  0:.8    -       .5:.08
+XX  .3:.3   0:.7    -       -       .1:.1   .2:.15  0:.8    -       .45:.15
+air .4:.5   0:.8    0:.3    0:.3    .1:.3   .25:.4  0:1     0:.3    .75:.8
+sil 0:.8    0:.6    0:.4    0:.5    0:.5    0:.6    0:1     0:.5    .35:.5
 """
 
 
@@ -74,12 +76,15 @@ CLASSES, TARGETS, STRENGTHS = _parse(_TABLE)
 CLASS_ID = {name: i for i, name in enumerate(CLASSES)}
 VOWELS = frozenset(CLASSES[: CLASSES.index("PP")])
 SILENCE = CLASS_ID["sil"]
+BREATH = CLASS_ID["air"]
 # How fast a class lets go of a channel, 1/s: before its core (anticipation) and after it.
-BEFORE = np.array([18, 38, 10, 12, 14, 18, 32, 26, 20], np.float32)
-AFTER = np.array([20, 40, 15, 15, 16, 20, 34, 26, 22], np.float32)
+BEFORE = np.array([18, 34, 10, 12, 14, 18, 32, 26, 20], np.float32)
+AFTER = np.array([20, 36, 15, 15, 16, 20, 34, 26, 22], np.float32)
 EXPONENT = 1.3  # above 1: a plateau with steep sides
 CORE = 0.15  # share of a phone at either end that already blends
-TUCK_SHUTS = 0.7  # of the lips' opening
+SHUTS = {"close": 1.0, "tuck": 0.7, "round": 0.5}  # the share of the opening that each takes
+PAUSE_HELD_S, PAUSE_SHUT_S = 0.25, 0.7  # after the last sound: posture kept, mouth shut
+PAUSE_BEFORE_S = 0.15  # before the next one
 REACH_S = 0.45  # beyond this no dominance is left
 
 _ARPABET = dict(
@@ -88,7 +93,7 @@ _ARPABET = dict(
         "aa=aa ae=ae ah=ah ao=ao aw=aa+uh ax=ax axr=er ay=aa+ih b=PP ch=DD+SH d=DD dh=TH dx=DD "
         "eh=eh el=LL em=PP en=NN er=er ey=ey+ih f=FF g=KK h=HH hh=HH hv=HH ih=ih ix=ix iy=iy "
         "jh=DD+SH k=KK l=LL m=PP n=NN nx=NN ng=KK ow=ow+uh oy=ao+ih p=PP r=RR s=SS sh=SH t=DD "
-        "th=TH uh=uh uw=uw v=FF w=WW y=YY z=SS zh=SH pau=sil ssil=sil brth=sil sil=sil"
+        "th=TH uh=uh uw=uw v=FF w=WW y=YY z=SS zh=SH pau=sil ssil=sil brth=air sil=sil"
     ).split()
 )
 _IPA = {
@@ -143,7 +148,8 @@ def blend(parts: list[Segment], rows: int, effort: FloatArray | None = None) -> 
     total = np.zeros((rows, len(BLENDED)), np.float32)
     weight = np.full_like(total, 1e-4)
     for index, part in enumerate(parts):
-        inset = CORE * (part.end_s - part.start_s)
+        # Lips meet before the sound stops and part after the burst.
+        inset = CORE * (part.end_s - part.start_s) * (part.phone != CLASS_ID["PP"])
         start, end = part.start_s + inset, part.end_s - inset
         span = slice(
             max(0, int((start - REACH_S) * RATE_HZ)), max(0, int((end + REACH_S) * RATE_HZ) + 1)
@@ -158,8 +164,8 @@ def blend(parts: list[Segment], rows: int, effort: FloatArray | None = None) -> 
         total[span] += strength * target
         weight[span] += strength
     values = total / weight
-    tucked = 1 - TUCK_SHUTS * values[:, BLENDED.index("tuck")]
-    values[:, BLENDED.index("aperture")] *= (1 - values[:, BLENDED.index("close")]) * tucked
+    for name, share in SHUTS.items():
+        values[:, BLENDED.index("aperture")] *= 1 - share * values[:, BLENDED.index(name)]
     return values
 
 
@@ -171,6 +177,22 @@ def class_rows(parts: list[Segment], rows: int) -> npt.NDArray[np.int64]:
             part.phone
         )
     return classes
+
+
+def presence(classes: npt.NDArray[np.int64]) -> FloatArray:
+    """1 while somebody speaks, falling to 0 in a pause, risen again just before the next sound."""
+    spoken = np.flatnonzero(classes != SILENCE)
+    if not len(spoken):
+        return np.zeros(len(classes), np.float32)
+    place = np.arange(len(classes))
+    after = np.searchsorted(spoken, place, "right")
+    since_s = (place - spoken[np.maximum(after - 1, 0)]) / RATE_HZ
+    since_s = np.where(after == 0, np.inf, since_s)
+    until_s = (spoken[np.minimum(after, len(spoken) - 1)] - place) / RATE_HZ
+    until_s = np.where(after == len(spoken), np.inf, until_s)
+    left = 1 - np.clip((since_s - PAUSE_HELD_S) / (PAUSE_SHUT_S - PAUSE_HELD_S), 0, 1)
+    coming = 1 - np.clip(until_s / PAUSE_BEFORE_S, 0, 1)
+    return np.where(classes != SILENCE, 1, np.maximum(left, coming)).astype(np.float32)
 
 
 def effort(samples: FloatArray, parts: list[Segment], rate_hz: int) -> FloatArray:
@@ -199,5 +221,6 @@ def targets(
     loud = blend(parts, rows, effort(samples, parts, rate_hz)) * HEADROOM
     by_name = dict(zip(BLENDED, plain.T, strict=True))
     by_name["jaw_loud"], by_name["aperture"] = np.minimum(loud[:, OPENING].T, 1)
-    by_name["speech"] = (classes != SILENCE).astype(np.float32)
+    by_name["speech"] = presence(classes)
+    by_name["aperture"] = by_name["aperture"] * by_name["speech"]
     return np.stack([by_name[name] for name in CHANNELS], 1).astype(np.float32), classes

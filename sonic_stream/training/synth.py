@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
-from scipy.signal import resample_poly
+from scipy.signal import lfilter, resample_poly
 
 from sonic_stream.media import FloatArray
-from sonic_stream.training.phones import SILENCE, Segment
+from sonic_stream.training.phones import BREATH, SILENCE, Segment
 
 RATE_HZ = 16_000
 PEAK = 0.7
+BREATHING = 0.35  # share of the utterances before which one hears a breath
 SHORTEST_S, LONGEST_S = 0.5, 25.0
 
 
@@ -55,11 +56,39 @@ def varied(source: Utterance, speed: float, lead_s: float) -> Utterance:
     return Utterance(np.concatenate([lead, sound]), parts, source.voice)
 
 
+def breathing(source: Utterance, chance: np.random.Generator) -> Utterance:
+    """With an audible breath in the silence before its words: noise through an open throat."""
+    first = source.parts[0]
+    length_s = min(float(chance.uniform(0.2, 0.5)), first.end_s - 0.1)
+    if first.phone != SILENCE or length_s < 0.15:
+        return source
+    noise = chance.standard_normal(round(length_s * RATE_HZ))
+    for formant_hz in chance.uniform((600, 1400, 2500, 3800), (1000, 2000, 3300, 5500)):
+        radius, angle = 0.85, 2 * np.pi * formant_hz / RATE_HZ
+        noise = lfilter([1, -0.6], [1, -2 * radius * np.cos(angle), radius**2], noise)
+    noise *= np.sin(np.pi * np.linspace(0, 1, len(noise)) ** chance.uniform(0.7, 1.6))
+    level_db = chance.uniform(-36, -18)
+    end_s = first.end_s - float(chance.uniform(0.03, 0.1))
+    sound, end = source.samples.copy(), round(end_s * RATE_HZ)
+    scale = 10 ** (level_db / 20) * PEAK / (float(np.sqrt(np.mean(noise**2))) + 1e-9)
+    sound[end - len(noise) : end] += np.asarray(noise * scale, np.float32)
+    breath = [
+        Segment(0.0, end_s - length_s, SILENCE),
+        Segment(end_s - length_s, end_s, BREATH),
+        Segment(end_s, first.end_s, SILENCE),
+    ]
+    return Utterance(sound, breath + source.parts[1:], source.voice)
+
+
 def both_speeds(source: Utterance, chance: random.Random) -> Iterator[Utterance]:
-    """As spoken, and slower or faster by 5 to 22 %."""
+    """As spoken, and slower or faster by 5 to 22 %; some after a breath."""
     other = chance.choice([chance.uniform(0.82, 0.95), chance.uniform(1.05, 1.22)])
     for speed in (1.0, other):
-        yield varied(source, speed, chance.uniform(0.05, 0.5))
+        breathes = chance.random() < BREATHING
+        made = varied(
+            source, speed, chance.uniform(0.4, 0.9) if breathes else chance.uniform(0.05, 0.5)
+        )
+        yield breathing(made, np.random.default_rng(chance.getrandbits(32))) if breathes else made
 
 
 @dataclass(frozen=True)
