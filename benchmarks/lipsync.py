@@ -10,7 +10,8 @@ aperture, said to be that of each 40 ms frame's middle, is compared with the mea
 - `*_r0`: Pearson correlation at lag 0, 100 Hz; the mean over the group's clips
 - `core_closed_f1`: frames with the mouth closed (own 15th percentile) within speech, at lag 0
 - `lag_ms_median`: lag of the best correlation within 400 ms, over the core clips; > 0 is late
-- `silence_open`, `noise_open`, `music_open`: mean aperture there, as a share of that in speech
+- `silence_open`, `noise_open`, `burst_open` (loud, after silence), `music_open`: mean aperture
+  there, as a share of that in speech
 - `flutter`: rms of the aperture above 6 Hz within sustained vowels, as a share of the opening
   in speech: a held vowel has a still mouth
 - `rms_*`: the same of the loudness envelope, what a mouth without phonetics would do
@@ -183,6 +184,7 @@ def non_speech() -> dict[str, FloatArray]:
     return {
         "silence": np.zeros(length, np.float32),
         "noise": np.asarray(pink / pink.std() * 0.056, np.float32),
+        "burst": np.asarray(pink / pink.std() * 0.2 * (time_s % 2 > 1.4), np.float32),
         "music": np.asarray(tune / np.abs(tune).max() * 0.5, np.float32),
     }
 

@@ -83,8 +83,9 @@ AFTER = np.array([20, 36, 15, 15, 16, 20, 34, 26, 22], np.float32)
 EXPONENT = 1.3  # above 1: a plateau with steep sides
 CORE = 0.15  # share of a phone at either end that already blends
 SHUTS = {"close": 1.0, "tuck": 0.7, "round": 0.5}  # the share of the opening that each takes
-PAUSE_HELD_S, PAUSE_SHUT_S = 0.25, 0.7  # after the last sound: posture kept, mouth shut
+PAUSE_HELD_S, PAUSE_SHUT_S = 0.1, 0.45  # after the last sound: posture kept, mouth shut
 PAUSE_BEFORE_S = 0.15  # before the next one
+LEAD_S = 0.015  # lips run ahead of the sound that they make
 REACH_S = 0.45  # beyond this no dominance is left
 
 _ARPABET = dict(
@@ -144,7 +145,7 @@ def segments(start_s: float, end_s: float, names: list[str]) -> list[Segment]:
 
 def blend(parts: list[Segment], rows: int, effort: FloatArray | None = None) -> FloatArray:
     """Targets [rows, 9] at 100 Hz; `effort` [len(parts)] scales each segment's jaw and aperture."""
-    times = (np.arange(rows, dtype=np.float32) + 0.5) / RATE_HZ
+    times = (np.arange(rows, dtype=np.float32) + 0.5) / RATE_HZ + LEAD_S
     total = np.zeros((rows, len(BLENDED)), np.float32)
     weight = np.full_like(total, 1e-4)
     for index, part in enumerate(parts):

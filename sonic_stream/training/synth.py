@@ -16,6 +16,7 @@ from sonic_stream.training.phones import BREATH, SILENCE, Segment
 RATE_HZ = 16_000
 PEAK = 0.7
 BREATHING = 0.35  # share of the utterances before which one hears a breath
+RESTING = 0.4  # and of those after which the mouth has time to shut
 SHORTEST_S, LONGEST_S = 0.5, 25.0
 
 
@@ -39,11 +40,18 @@ def utterance(
     return Utterance(sound * np.float32(PEAK / np.abs(sound).max()), parts, voice)
 
 
-def varied(source: Utterance, speed: float, lead_s: float) -> Utterance:
-    """The same words `speed` times as fast, with pitch and formants shifted along, after
-    `lead_s` of silence."""
+@dataclass(frozen=True)
+class Silence:
+    """Seconds before and after the words."""
+
+    lead_s: float = 0.0
+    tail_s: float = 0.0
+
+
+def varied(source: Utterance, speed: float, silence: Silence) -> Utterance:
+    """The same words `speed` times as fast, with pitch and formants shifted along."""
     ratio = Fraction(1 / speed).limit_denominator(160)
-    stretch = float(ratio)
+    stretch, lead_s = float(ratio), silence.lead_s
     sound = source.samples
     if ratio != 1:
         sound = np.asarray(resample_poly(sound, ratio.numerator, ratio.denominator), np.float32)
@@ -51,9 +59,9 @@ def varied(source: Utterance, speed: float, lead_s: float) -> Utterance:
         Segment(p.start_s * stretch + lead_s, p.end_s * stretch + lead_s, p.phone)
         for p in source.parts
     ]
-    lead = np.zeros(round(lead_s * RATE_HZ), np.float32)
+    edges = (round(lead_s * RATE_HZ), round(silence.tail_s * RATE_HZ))
     parts.insert(0, Segment(0.0, lead_s, SILENCE))
-    return Utterance(np.concatenate([lead, sound]), parts, source.voice)
+    return Utterance(np.pad(sound, edges), parts, source.voice)
 
 
 def breathing(source: Utterance, chance: np.random.Generator) -> Utterance:
@@ -85,9 +93,9 @@ def both_speeds(source: Utterance, chance: random.Random) -> Iterator[Utterance]
     other = chance.choice([chance.uniform(0.82, 0.95), chance.uniform(1.05, 1.22)])
     for speed in (1.0, other):
         breathes = chance.random() < BREATHING
-        made = varied(
-            source, speed, chance.uniform(0.4, 0.9) if breathes else chance.uniform(0.05, 0.5)
-        )
+        lead_s = chance.uniform(0.4, 1.2) if breathes else chance.uniform(0.05, 0.5)
+        tail_s = chance.uniform(0.5, 1.6) if chance.random() < RESTING else 0.0
+        made = varied(source, speed, Silence(lead_s, tail_s))
         yield breathing(made, np.random.default_rng(chance.getrandbits(32))) if breathes else made
 
 

@@ -84,8 +84,8 @@ def test_each_kind_of_voice_gets_its_share(corpus: dataset.Corpus) -> None:
 
 def test_a_faster_voice_is_shorter_and_its_phones_move_along() -> None:
     source = vowels_and_pauses("flite:slt", 1)
-    fast = synth.varied(source, 1.25, 0.1)
-    assert abs(len(fast.samples) - 1600 - len(source.samples) / 1.25) < 10
+    fast = synth.varied(source, 1.25, synth.Silence(0.1, 0.2))
+    assert abs(len(fast.samples) - 0.3 * RATE_HZ - len(source.samples) / 1.25) < 10
     assert fast.parts[0] == Segment(0.0, 0.1, SILENCE)
     assert abs(fast.parts[-1].end_s - 0.1 - source.parts[-1].end_s / 1.25) < 1e-6
 
