@@ -61,7 +61,7 @@ KK  .25:.35 0:.7    0:.06   -       .1:.1   .2:.2   0:.8    .3:.5   .45:.12
 HH  .3:.15  0:.7    -       -       -       .15:.1  0:.8    -       .5:.08
 XX  .3:.3   0:.7    -       -       .1:.1   .2:.15  0:.8    -       .45:.15
 air .4:.5   0:.8    0:.3    0:.3    .1:.3   .25:.4  0:1     0:.3    .75:.8
-sil 0:.8    0:.6    0:.4    0:.5    0:.5    0:.6    0:1     0:.5    .35:.5
+sil 0:.8    0:.6    0:.4    0:.5    0:.5    0:.6    0:1     0:.5    .25:.5
 """
 
 
@@ -83,7 +83,7 @@ AFTER = np.array([20, 36, 15, 15, 16, 20, 34, 26, 22], np.float32)
 EXPONENT = 1.3  # above 1: a plateau with steep sides
 CORE = 0.15  # share of a phone at either end that already blends
 SHUTS = {"close": 1.0, "tuck": 0.7, "round": 0.5}  # the share of the opening that each takes
-PAUSE_HELD_S, PAUSE_SHUT_S = 0.1, 0.45  # after the last sound: posture kept, mouth shut
+PAUSE_HELD_S, PAUSE_SHUT_S = 0.05, 0.35  # after the last sound: posture kept, mouth shut
 PAUSE_BEFORE_S = 0.15  # before the next one
 LEAD_S = 0.015  # lips run ahead of the sound that they make
 REACH_S = 0.45  # beyond this no dominance is left

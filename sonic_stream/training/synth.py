@@ -15,7 +15,7 @@ from sonic_stream.training.phones import BREATH, SILENCE, Segment
 
 RATE_HZ = 16_000
 PEAK = 0.7
-BREATHING = 0.35  # share of the utterances before which one hears a breath
+BREATHING = 0.2  # share of the utterances before which one hears a breath
 RESTING = 0.4  # and of those after which the mouth has time to shut
 SHORTEST_S, LONGEST_S = 0.5, 25.0
 
@@ -75,7 +75,7 @@ def breathing(source: Utterance, chance: np.random.Generator) -> Utterance:
         radius, angle = 0.85, 2 * np.pi * formant_hz / RATE_HZ
         noise = lfilter([1, -0.6], [1, -2 * radius * np.cos(angle), radius**2], noise)
     noise *= np.sin(np.pi * np.linspace(0, 1, len(noise)) ** chance.uniform(0.7, 1.6))
-    level_db = chance.uniform(-36, -18)
+    level_db = chance.uniform(-32, -16)
     end_s = first.end_s - float(chance.uniform(0.03, 0.1))
     sound, end = source.samples.copy(), round(end_s * RATE_HZ)
     scale = 10 ** (level_db / 20) * PEAK / (float(np.sqrt(np.mean(noise**2))) + 1e-9)
@@ -101,7 +101,8 @@ def both_speeds(source: Utterance, chance: random.Random) -> Iterator[Utterance]
 
 @dataclass(frozen=True)
 class Plan:
-    """How many utterances of each engine; `words` widens the English vocabulary."""
+    """How many utterances of each engine, and which share of the recorded prompts; `words` widens
+    the English vocabulary."""
 
     espeak: int = 1600
     flite: int = 1600
@@ -109,6 +110,7 @@ class Plan:
     neural: int = 2400
     seed: int = 1
     words: Sequence[str] = ()
+    prompts: float = 1.0
     align_steps: int = 1200
 
     def scaled(self, share: float) -> Plan:
@@ -119,5 +121,6 @@ class Plan:
             flite=round(share * self.flite),
             festival=round(share * self.festival),
             neural=round(share * self.neural),
+            prompts=share * self.prompts,
             align_steps=max(1, round(share * self.align_steps)),
         )

@@ -45,9 +45,7 @@ def test_a_pause_parts_the_lips_without_the_jaw() -> None:
     assert 0 < pause[INDEX["jaw"]] < 0.2
 
 
-@given(
-    st.lists(st.floats(0, 1), min_size=len(CHANNELS), max_size=len(CHANNELS)), st.floats(0.2, 2)
-)
+@given(st.lists(st.floats(0, 1), min_size=len(CHANNELS), max_size=len(CHANNELS)), st.floats(0.2, 2))
 def test_coefficients_stay_within_bounds(values: list[float], dynamic_scale: float) -> None:
     coefficients, tongue = lips(np.array(values, np.float32), dynamic_scale)
     assert coefficients.min() >= 0
