@@ -1,4 +1,4 @@
-"""Sounds that are not speech, as log-mel rows: noises, babble, music (made up and real), clicks, hum."""
+"""Sounds that are not speech, as log-mel rows: noises, babble, music made up and real, clicks."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def bank(spoken: Sequence[Utterance], seed: int) -> FloatArray:
     """Log-mel rows [m, 80], about 30 minutes; `spoken` is mixed into babble."""
     chance = np.random.default_rng(seed)
     rows = []
-    for sound in _sounds(spoken, chance):
-        rms = float(np.sqrt(np.mean(np.square(sound)))) + 1e-9
-        rows.append(mel_power(np.asarray(sound * (LEVEL / rms), np.float32)))
+    for heard in _sounds(spoken, chance):
+        rms = float(np.sqrt(np.mean(np.square(heard)))) + 1e-9
+        rows.append(mel_power(np.asarray(heard * (LEVEL / rms), np.float32)))
     return np.asarray(np.log(np.concatenate(rows) + 1e-9), np.float32)
 
 
