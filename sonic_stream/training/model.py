@@ -32,7 +32,7 @@ def relative(log_mel: Tensor) -> Tensor:
 class TorchMotionNet(nn.Module):
     """Channels at 50 Hz from features at 100 Hz, and the phone class as an auxiliary task."""
 
-    def __init__(self, width: int = 128, hidden: int = 224, layers: int = 1) -> None:
+    def __init__(self, width: int = 96, hidden: int = 192, layers: int = 1) -> None:
         super().__init__()
         self.c1 = nn.Conv1d(features.ROW, width, KERNEL_1, stride=2)
         self.c2 = nn.Conv1d(width, width, KERNEL_2)

@@ -27,12 +27,12 @@ WEAK = 0.12  # strength of a channel that a class does not speak of
 # measured (open over spread over rounded), consonants without a lip gesture hardly of their own
 # (Keating et al. 1994: they follow the vowels around them). What shuts, tucks or rounds the lips
 # is put on top of that, as a fast gesture upon a slow one (Öhman 1966). A pause keeps the lips
-# apart for a while (the posture between utterances, Gick et al. 2004), breathing in (`air`) opens.
+# apart for a moment (the posture between utterances, Gick et al. 2004).
 _TABLE = """
 aa  1:.9    0:1     .05:.4  .15:.5  .1:.4   .35:.5  0:.8    -       1:.9
 ae  .85:.9  0:1     0:.5    0:.5    .5:.6   .45:.5  0:.8    -       .95:.9
 ah  .6:.7   0:1     .05:.3  .1:.3   .1:.3   .25:.4  0:.8    -       .7:.8
-ax  .38:.35 0:1     .05:.15 .05:.2  .1:.2   .2:.3   0:.8    -       .45:.5
+ax  .38:.35 0:1     .05:.15 .05:.2  .1:.2   .2:.3   0:.8    -       .42:.5
 ao  .75:.8  0:1     .55:.8  .7:.8   0:.6    .2:.4   0:.8    -       .8:.8
 ow  .5:.7   0:1     .75:.9  .6:.8   0:.7    .1:.4   0:.8    -       .55:.8
 uw  .25:.6  .05:.9  1:1     .55:.8  0:.8    .05:.4  0:.8    -       .28:.9
@@ -42,25 +42,24 @@ oe  .45:.7  0:.9    .65:.8  .6:.8   0:.6    .1:.4   0:.8    -       .55:.8
 er  .38:.5  0:.9    .35:.5  .45:.6  0:.4    .2:.4   0:.8    .3:.5   .45:.6
 eh  .6:.7   0:1     0:.5    0:.5    .5:.6   .4:.5   0:.8    -       .75:.8
 ey  .45:.7  0:1     0:.6    0:.6    .7:.7   .35:.5  0:.8    -       .6:.8
-ih  .35:.5  0:1     0:.4    0:.4    .45:.5  .3:.4   0:.8    -       .5:.7
-iy  .25:.6  0:1     0:.8    0:.7    .85:.8  .3:.5   0:.8    .3:.4   .45:.8
-ix  .28:.4  0:1     .05:.4  0:.4    .35:.4  .2:.4   0:.8    .2:.3   .4:.6
+ih  .35:.5  0:1     0:.4    0:.4    .45:.5  .3:.4   0:.8    -       .46:.7
+iy  .25:.6  0:1     0:.8    0:.7    .85:.8  .3:.5   0:.8    .3:.4   .4:.8
+ix  .28:.4  0:1     .05:.4  0:.4    .35:.4  .2:.4   0:.8    .2:.3   .36:.6
 PP  .08:.6  1:3     0:.1    0:.3    0:.15   0:.8    0:.8    -       0:.15
 FF  .15:.7  .15:1   0:.2    0:.3    .15:.25 .4:.9   1:3     -       .3:.3
-TH  .22:.6  0:.8    0:.1    -       .2:.2   .25:.4  0:.8    .8:1.2  .42:.35
-DD  .18:.5  0:.7    0:.08   -       .15:.15 .2:.25  0:.8    1:1.5   .42:.2
-NN  .2:.45  0:.7    0:.08   -       .15:.12 .2:.2   0:.8    1:1.5   .42:.2
-LL  .32:.45 0:.7    0:.08   -       .1:.12  .2:.2   0:.8    .9:1.2  .48:.25
-SS  .08:1   0:.8    0:.15   -       .35:.35 .3:.4   0:.8    .75:1   .4:.6
+TH  .22:.6  0:.8    0:.1    -       .2:.2   .25:.4  0:.8    .8:1.2  .36:.35
+DD  .18:.5  0:.7    0:.08   -       .15:.15 .2:.25  0:.8    1:1.5   .36:.2
+NN  .2:.45  0:.7    0:.08   -       .15:.12 .2:.2   0:.8    1:1.5   .36:.2
+LL  .32:.45 0:.7    0:.08   -       .1:.12  .2:.2   0:.8    .9:1.2  .42:.25
+SS  .08:1   0:.8    0:.15   -       .35:.35 .3:.4   0:.8    .75:1   .34:.6
 SH  .12:.9  0:.8    .55:.8  .75:.9  0:.4    .3:.5   0:.8    .7:.9   .45:.7
-RR  .25:.5  0:.7    .45:.5  .45:.6  0:.2    .2:.3   0:.8    .5:.7   .4:.5
-rr  .25:.4  0:.7    0:.08   .05:.1  .1:.1   .2:.2   0:.8    .9:1    .42:.25
+RR  .25:.5  0:.7    .45:.5  .45:.6  0:.2    .2:.3   0:.8    .5:.7   .36:.5
+rr  .25:.4  0:.7    0:.08   .05:.1  .1:.1   .2:.2   0:.8    .9:1    .36:.25
 WW  .15:.6  .2:1    1:1.4   .5:.9   0:.8    0:.5    0:.8    -       .2:1.2
-YY  .2:.5   0:.8    0:.25   -       .6:.5   .25:.3  0:.8    .5:.7   .42:.4
-KK  .25:.35 0:.7    0:.06   -       .1:.1   .2:.2   0:.8    .3:.5   .45:.12
-HH  .3:.15  0:.7    -       -       -       .15:.1  0:.8    -       .5:.08
-XX  .3:.3   0:.7    -       -       .1:.1   .2:.15  0:.8    -       .45:.15
-air .4:.5   0:.8    0:.3    0:.3    .1:.3   .25:.4  0:1     0:.3    .75:.8
+YY  .2:.5   0:.8    0:.25   -       .6:.5   .25:.3  0:.8    .5:.7   .36:.4
+KK  .25:.35 0:.7    0:.06   -       .1:.1   .2:.2   0:.8    .3:.5   .4:.12
+HH  .3:.15  0:.7    -       -       -       .15:.1  0:.8    -       .45:.08
+XX  .3:.3   0:.7    -       -       .1:.1   .2:.15  0:.8    -       .4:.15
 sil 0:.8    0:.6    0:.4    0:.5    0:.5    0:.6    0:1     0:.5    .25:.5
 """
 
@@ -76,14 +75,13 @@ CLASSES, TARGETS, STRENGTHS = _parse(_TABLE)
 CLASS_ID = {name: i for i, name in enumerate(CLASSES)}
 VOWELS = frozenset(CLASSES[: CLASSES.index("PP")])
 SILENCE = CLASS_ID["sil"]
-BREATH = CLASS_ID["air"]
 # How fast a class lets go of a channel, 1/s: before its core (anticipation) and after it.
 BEFORE = np.array([18, 34, 10, 12, 14, 18, 32, 26, 20], np.float32)
 AFTER = np.array([20, 36, 15, 15, 16, 20, 34, 26, 22], np.float32)
 EXPONENT = 1.3  # above 1: a plateau with steep sides
 CORE = 0.15  # share of a phone at either end that already blends
 SHUTS = {"close": 1.0, "tuck": 0.7, "round": 0.5}  # the share of the opening that each takes
-PAUSE_HELD_S, PAUSE_SHUT_S = 0.05, 0.35  # after the last sound: posture kept, mouth shut
+PAUSE_HELD_S, PAUSE_SHUT_S = 0.15, 0.5  # after the last sound: posture kept, mouth shut
 PAUSE_BEFORE_S = 0.15  # before the next one
 LEAD_S = 0.015  # lips run ahead of the sound that they make
 REACH_S = 0.45  # beyond this no dominance is left
@@ -94,7 +92,7 @@ _ARPABET = dict(
         "aa=aa ae=ae ah=ah ao=ao aw=aa+uh ax=ax axr=er ay=aa+ih b=PP ch=DD+SH d=DD dh=TH dx=DD "
         "eh=eh el=LL em=PP en=NN er=er ey=ey+ih f=FF g=KK h=HH hh=HH hv=HH ih=ih ix=ix iy=iy "
         "jh=DD+SH k=KK l=LL m=PP n=NN nx=NN ng=KK ow=ow+uh oy=ao+ih p=PP r=RR s=SS sh=SH t=DD "
-        "th=TH uh=uh uw=uw v=FF w=WW y=YY z=SS zh=SH pau=sil ssil=sil brth=air sil=sil"
+        "th=TH uh=uh uw=uw v=FF w=WW y=YY z=SS zh=SH pau=sil ssil=sil brth=sil sil=sil"
     ).split()
 )
 _IPA = {

@@ -8,15 +8,14 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
-from scipy.signal import lfilter, resample_poly
+from scipy.signal import resample_poly
 
 from sonic_stream.media import FloatArray
-from sonic_stream.training.phones import BREATH, SILENCE, Segment
+from sonic_stream.training.phones import SILENCE, Segment
 
 RATE_HZ = 16_000
 PEAK = 0.7
-BREATHING = 0.2  # share of the utterances before which one hears a breath
-RESTING = 0.4  # and of those after which the mouth has time to shut
+RESTING = 0.4  # share of the utterances after which the mouth has time to shut
 SHORTEST_S, LONGEST_S = 0.5, 25.0
 
 
@@ -64,39 +63,12 @@ def varied(source: Utterance, speed: float, silence: Silence) -> Utterance:
     return Utterance(np.pad(sound, edges), parts, source.voice)
 
 
-def breathing(source: Utterance, chance: np.random.Generator) -> Utterance:
-    """With an audible breath in the silence before its words: noise through an open throat."""
-    first = source.parts[0]
-    length_s = min(float(chance.uniform(0.2, 0.5)), first.end_s - 0.1)
-    if first.phone != SILENCE or length_s < 0.15:
-        return source
-    noise = chance.standard_normal(round(length_s * RATE_HZ))
-    for formant_hz in chance.uniform((600, 1400, 2500, 3800), (1000, 2000, 3300, 5500)):
-        radius, angle = 0.85, 2 * np.pi * formant_hz / RATE_HZ
-        noise = lfilter([1, -0.6], [1, -2 * radius * np.cos(angle), radius**2], noise)
-    noise *= np.sin(np.pi * np.linspace(0, 1, len(noise)) ** chance.uniform(0.7, 1.6))
-    level_db = chance.uniform(-32, -16)
-    end_s = first.end_s - float(chance.uniform(0.03, 0.1))
-    sound, end = source.samples.copy(), round(end_s * RATE_HZ)
-    scale = 10 ** (level_db / 20) * PEAK / (float(np.sqrt(np.mean(noise**2))) + 1e-9)
-    sound[end - len(noise) : end] += np.asarray(noise * scale, np.float32)
-    breath = [
-        Segment(0.0, end_s - length_s, SILENCE),
-        Segment(end_s - length_s, end_s, BREATH),
-        Segment(end_s, first.end_s, SILENCE),
-    ]
-    return Utterance(sound, breath + source.parts[1:], source.voice)
-
-
 def both_speeds(source: Utterance, chance: random.Random) -> Iterator[Utterance]:
-    """As spoken, and slower or faster by 5 to 22 %; some after a breath."""
+    """As spoken, and slower or faster by 5 to 22 %."""
     other = chance.choice([chance.uniform(0.82, 0.95), chance.uniform(1.05, 1.22)])
     for speed in (1.0, other):
-        breathes = chance.random() < BREATHING
-        lead_s = chance.uniform(0.4, 1.2) if breathes else chance.uniform(0.05, 0.5)
         tail_s = chance.uniform(0.5, 1.6) if chance.random() < RESTING else 0.0
-        made = varied(source, speed, Silence(lead_s, tail_s))
-        yield breathing(made, np.random.default_rng(chance.getrandbits(32))) if breathes else made
+        yield varied(source, speed, Silence(chance.uniform(0.05, 0.5), tail_s))
 
 
 @dataclass(frozen=True)

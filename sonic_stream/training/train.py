@@ -57,10 +57,10 @@ EVENT_WEIGHT = torch.tensor([2.0, 2, 1])  # closures are short and rare: a miss 
 
 @dataclass(frozen=True)
 class Settings:
-    steps: int = 11_500
+    steps: int = 10_500
     batch: int = 32
     learning_rate: float = 2.5e-3
-    hidden: int = 224
+    hidden: int = 192
     layers: int = 1
     shares: tuple[float, float, float] = (0.15, 0.4, 0.45)  # of `dataset.KINDS`
     seed: int = 0
