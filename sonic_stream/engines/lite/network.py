@@ -33,9 +33,11 @@ TENSORS = (
 
 def aperture(channels: FloatArray) -> FloatArray:
     """How far the lips are apart, [..., 11] -> [...], 0 closed .. about 1 in an open vowel;
-    nothing where there is no speech."""
+    nothing where there is no speech. A network that is not sure says the mean of closed and open:
+    half of what it thinks of a closure is taken off once more."""
     gate = np.clip((channels[..., CHANNEL["speech"]] - 0.15) / 0.35, 0, 1)
-    return np.asarray(channels[..., CHANNEL["aperture"]] * gate, np.float32)
+    open_share = 1 - 0.5 * channels[..., CHANNEL["close"]]
+    return np.asarray(channels[..., CHANNEL["aperture"]] * open_share * gate, np.float32)
 
 
 @dataclass

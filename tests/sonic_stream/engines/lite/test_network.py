@@ -97,10 +97,10 @@ def test_a_frame_costs_far_less_than_it_lasts(net: MotionNet) -> None:
 def test_the_aperture_shuts_with_the_gate() -> None:
     speech = np.zeros(len(CHANNELS), np.float32)
     speech[[CHANNEL["aperture"], CHANNEL["speech"]]] = (0.5, 1)
-    smaller, silent = speech.copy(), speech.copy()
-    smaller[CHANNEL["aperture"]] = 0.1
+    closing, silent = speech.copy(), speech.copy()
+    closing[CHANNEL["close"]] = 0.8
     silent[CHANNEL["speech"]] = 0
-    assert aperture(speech) > aperture(smaller) > aperture(silent) == 0
+    assert aperture(speech) > aperture(closing) > aperture(silent) == 0
     assert aperture(np.stack([speech, silent])).shape == (2,)
 
 
