@@ -25,6 +25,7 @@ FRAME_SAMPLES = 640
 SETTLING_SAMPLES = 16000
 OUTPUT_SAMPLES = 320  # one network output
 KERNEL_1, KERNEL_2 = 4, 3
+CONTRAST = 1.4  # of the aperture: openings are skewed, small ones are the rule
 TENSORS = (
     "c1.weight", "c1.bias", "c2.weight", "c2.bias", "o.weight", "o.bias", "g.weight_ih_l0",
     "g.weight_hh_l0", "g.bias_ih_l0", "g.bias_hh_l0",
@@ -32,12 +33,13 @@ TENSORS = (
 
 
 def aperture(channels: FloatArray) -> FloatArray:
-    """How far the lips are apart, [..., 11] -> [...], 0 closed .. about 1 in an open vowel;
-    nothing where there is no speech. A network that is not sure says the mean of closed and open:
-    half of what it thinks of a closure is taken off once more."""
+    """How far the lips are apart, [..., 11] -> [...], 0 closed .. about 1 in a loud open vowel;
+    nothing where there is no speech. A network that is not sure says a mean: what it thinks of a
+    closure or of rounding is taken off once more, and the range that it narrowed is widened."""
     gate = np.clip((channels[..., CHANNEL["speech"]] - 0.15) / 0.35, 0, 1)
-    open_share = 1 - 0.5 * channels[..., CHANNEL["close"]]
-    return np.asarray(channels[..., CHANNEL["aperture"]] * open_share * gate, np.float32)
+    shut, narrow = channels[..., CHANNEL["close"]], channels[..., CHANNEL["round"]]
+    opening = channels[..., CHANNEL["aperture"]] * (1 - shut) * (1 - narrow) * gate
+    return np.asarray(np.minimum(2 * opening**CONTRAST, 1), np.float32)
 
 
 @dataclass

@@ -6,7 +6,7 @@ import numpy as np
 
 from sonic_stream.engines.lite.fields import INDEX
 from sonic_stream.engines.lite.motion import no_coefficients
-from sonic_stream.engines.lite.network import CHANNEL, CHANNELS
+from sonic_stream.engines.lite.network import CHANNEL, CHANNELS, aperture
 from sonic_stream.media import FloatArray
 from sonic_stream.smoothing import AttackRelease
 
@@ -14,7 +14,7 @@ FRAME_S = 0.04
 # Half-lives in seconds at smoothing 1: opening may be calm, closing has to be quick.
 OPEN_HALF_LIFE_S = 0.045
 CLOSE_HALF_LIFE_S = 0.018
-WIDE = 0.6  # the aperture that the network gives to a common open vowel
+WIDE = 0.7  # the aperture of an open vowel
 STILL = 0.02  # below this a channel in silence is nothing at all
 
 
@@ -28,7 +28,7 @@ def lips(channels: FloatArray, dynamic_scale: float) -> tuple[FloatArray, float]
     tucked = float(np.clip((value["tuck"] - 0.2) / 0.5, 0, 1)) * (1 - closed)
     rounded = min(value["round"] * 1.15, 1.0)
     # The lips' distance is what is seen; the jaw takes its share of it, the lips the rest.
-    opened = min(value["aperture"] / WIDE, 1.3) * (1 - closed)
+    opened = min(float(aperture(channels)) / WIDE, 1.3) * (1 - closed)
     jaw = (0.55 * opened + 0.45 * value["jaw_loud"]) * (1 - 0.85 * closed) * (1 - 0.5 * tucked)
     free = 1 - max(closed, 0.5 * tucked)
 

