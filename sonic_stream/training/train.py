@@ -3,7 +3,7 @@
     apt-get install espeak-ng flite festival festlex-cmu festlex-poslex festvox-kallpc16k \\
         festvox-kdlpc16k festvox-us-slt-hts asterisk-core-sounds-{en,es,fr,it,ru}{,-g722} \\
         asterisk-moh-opsound-g722
-    pip install '.[train,voices]'
+    pip install '.[train,train-voices]'
     python -m sonic_stream.training.train --out DIR
 
 Writes DIR/lite.safetensors (also every thousand steps while it runs) and DIR/results.json. What is
