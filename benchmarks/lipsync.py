@@ -10,8 +10,13 @@ aperture, said to be that of each 40 ms frame's middle, is compared with the mea
 - `*_r0`: Pearson correlation at lag 0, 100 Hz; the mean over the group's clips
 - `core_closed_f1`: frames with the mouth closed (own 15th percentile) within speech, at lag 0
 - `lag_ms_median`: lag of the best correlation within 400 ms, over the core clips; > 0 is late
-- `silence_open`, `noise_open`, `music_open`: mean aperture there, as a share of that in speech
+- `silence_open`, `noise_open`, `burst_open` (loud, after silence), `music_open`: mean aperture
+  there, as a share of that in speech
+- `flutter`: rms of the aperture above 6 Hz within sustained vowels, as a share of the opening
+  in speech: a held vowel has a still mouth
 - `rms_*`: the same of the loudness envelope, what a mouth without phonetics would do
+- `mel_*`: the same of a linear regression from the spectrum, fitted here and now on the other
+  speakers' clips (`benchmarks.melridge`)
 """
 
 from __future__ import annotations
@@ -28,7 +33,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
+from scipy.signal import lfilter
 
+from benchmarks.melridge import Example, leave_one_out
 from benchmarks.report import Figures, report
 from sonic_stream.engines.lite.network import (
     FRAME_SAMPLES,
@@ -49,17 +56,17 @@ MAX_LAG_S = 0.4
 CLOSED_PERCENTILE = 15
 NON_SPEECH_S = 10
 GROUPS = ("core", "grid")
+FLUTTER_HZ = 6
+VOWELS_HZ = (  # formants of a, e, i, o, u
+    (750, 1200, 2500), (450, 1900, 2500), (280, 2250, 2900), (450, 850, 2400), (310, 800, 2250),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Clip:
+class Clip(Example):
     """`times_s` are corrected by the clip's own offset: 0 is the first audio sample."""
 
-    name: str
     group: str
-    audio: FloatArray
-    times_s: Series
-    measured: Series
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,7 @@ def load_clips(folder: Path) -> Iterator[Clip]:
         seen = np.isfinite(measured)
         measured = np.interp(np.arange(len(measured)), np.flatnonzero(seen), measured[seen])
         shift_s = offset["offset_ms"] / 1000
-        yield Clip(name, offset["group"], audio, times_s.astype(float) - shift_s, measured)
+        yield Clip(name, audio, times_s.astype(float) - shift_s, measured, offset["group"])
 
 
 def network_predictor(net: MotionNet) -> Predict:
@@ -177,8 +184,35 @@ def non_speech() -> dict[str, FloatArray]:
     return {
         "silence": np.zeros(length, np.float32),
         "noise": np.asarray(pink / pink.std() * 0.056, np.float32),
+        "burst": np.asarray(pink / pink.std() * 0.2 * (time_s % 2 > 1.4), np.float32),
         "music": np.asarray(tune / np.abs(tune).max() * 0.5, np.float32),
     }
+
+
+def sustained_vowels() -> FloatArray:
+    """Five vowels by a man and by a woman, a second each: a pulse train with vibrato and breath
+    through three formants [n]."""
+    chance, time_s = np.random.default_rng(3), np.arange(RATE_HZ) / RATE_HZ
+    sounds = []
+    for pitch_hz, throat in ((115, 1.0), (205, 1.15)):
+        phase = 2 * np.pi * np.cumsum(pitch_hz * (1 + 0.01 * np.sin(2 * np.pi * 5 * time_s)))
+        pulses = np.diff(np.floor(phase / RATE_HZ / (2 * np.pi)), prepend=0)
+        source = pulses + 0.01 * chance.standard_normal(RATE_HZ)
+        for formants_hz in VOWELS_HZ:
+            sound = source
+            for formant_hz in formants_hz:
+                radius, angle = 0.975, 2 * np.pi * formant_hz * throat / RATE_HZ
+                sound = lfilter([1], [1, -2 * radius * np.cos(angle), radius**2], sound)
+            sounds.append(sound / np.abs(sound).max() * 0.4)
+    return np.concatenate(sounds).astype(np.float32)
+
+
+def flutter(predict: Predict) -> float:
+    """Rms of what is faster than 6 Hz, away from the vowels' edges."""
+    _, opening = predict(sustained_vowels())
+    fast = opening - gaussian_filter1d(opening, 25 / (2 * np.pi * FLUTTER_HZ))
+    middle = np.arange(len(fast)) % 25
+    return float(np.sqrt(np.mean(fast[(middle >= 8) & (middle < 20)] ** 2)))
 
 
 def evaluate(clips: list[Clip], predict: Predict, out: Path | None) -> dict[str, Score]:
@@ -210,7 +244,7 @@ def openness(clips: list[Clip], predict: Predict) -> dict[str, float]:
         times_s, opening = predict(clip.audio)
         within.append(opening[speech_mask(clip.audio, times_s)])
     spoken = float(np.concatenate(within).mean())
-    return {
+    return {"flutter": flutter(predict) / spoken} | {
         f"{name}_open": float(predict(sound)[1].mean()) / spoken
         for name, sound in non_speech().items()
     }
@@ -228,13 +262,14 @@ def cost_ms(net: MotionNet) -> float:
     return statistics.median(took)
 
 
-def print_clips(clips: list[Clip], network: dict[str, Score], rms: dict[str, Score]) -> None:
-    print(f"{'clip':28s} {'group':5s} {'r0':>6s} {'lag ms':>7s} {'closed':>7s} {'rms r0':>7s}")
+def print_clips(clips: list[Clip], scores: dict[str, dict[str, Score]]) -> None:
+    network, rms, mel = scores["network"], scores["rms"], scores["mel"]
+    print(f"{'clip':28s} {'group':5s}     r0  lag ms  closed  rms r0  mel r0")
     for clip in clips:
         score = network[clip.name]
         print(
             f"{clip.name:28s} {clip.group:5s} {score.r0:6.3f} {score.lag_ms:7.0f} "
-            f"{score.closed_f1:7.3f} {rms[clip.name].r0:7.3f}"
+            f"{score.closed_f1:7.3f} {rms[clip.name].r0:7.3f} {mel[clip.name].r0:7.3f}"
         )
 
 
@@ -252,11 +287,17 @@ def main() -> None:
     if not clips:
         parser.error(f"no clips in {options.clips}")
     predict = network_predictor(net)
-    network = evaluate(clips, predict, options.out)
-    rms = evaluate(clips, envelope, None)
-    print_clips(clips, network, rms)
-    result = summary(clips, network) | openness(clips, predict) | {"cost_ms": cost_ms(net)}
-    result |= {f"rms_{name}": value for name, value in summary(clips, rms).items()}
+    regression = leave_one_out(clips)
+    scores = {
+        "network": evaluate(clips, predict, options.out),
+        "rms": evaluate(clips, envelope, None),
+        "mel": {clip.name: compare(clip, *regression[clip.name]) for clip in clips},
+    }
+    print_clips(clips, scores)
+    result = summary(clips, scores["network"]) | openness(clips, predict)
+    result["cost_ms"] = cost_ms(net)
+    for baseline in ("rms", "mel"):
+        result |= {f"{baseline}_{k}": v for k, v in summary(clips, scores[baseline]).items()}
     figures: Figures = dict(result)
     report("Lip-sync of the embedded engine on real mouths", figures, options.json)
 

@@ -1,1 +1,1 @@
-"""Training of the embedded network on synthesised speech. Not needed to run the server."""
+"""Training of the embedded network. Not needed to run the server."""

@@ -1,4 +1,4 @@
-"""Rooms, noises, microphones and other throats, put on in the mel domain (cheap: no sound made).
+"""Rooms, noises, microphones, codecs, other throats: put on in the mel domain (no sound made).
 
 All in the power or log-power domain of a batch [B, T, 80]; randomness is torch's generator.
 """
@@ -27,8 +27,8 @@ class Augment:
         batch = len(log_mel)
         speaks = torch.rand(batch, 1, 1) >= SILENT_SHARE
         power = _room(_throat(log_mel).exp() * speaks)
-        power = power + self._noise(power, speaks)
-        return _microphone(power), speaks[:, 0, 0]
+        power = power + self._noise(power, speaks) * _onset(batch, log_mel.shape[1])
+        return _codec(_microphone(power)), speaks[:, 0, 0]
 
     def _noise(self, power: Tensor, speaks: Tensor) -> Tensor:
         batch, length, _ = power.shape
@@ -97,6 +97,19 @@ def _lose_bands(log_mel: Tensor) -> Tensor:
     band = torch.arange(BANDS)
     lost = (band >= first) & (band < first + width) & (torch.rand(batch, 1) < 0.35)
     return torch.where(lost[:, None], log_mel.mean(2, keepdim=True) - 1.5, log_mel)
+
+
+def _onset(batch: int, length: int) -> Tensor:
+    """Noise that sets in, or stops, at once somewhere in a third of the crops [B, T, 1]."""
+    place = torch.rand(batch, 1, 1) * length
+    later = torch.arange(length).view(1, length, 1) > place
+    return torch.where(_chance(batch, 0.2), later, torch.where(_chance(batch, 0.15), ~later, True))
+
+
+def _codec(log_mel: Tensor) -> Tensor:
+    """Lossy coding: what is far below the loudest band of its row is lost, now and then."""
+    floor = log_mel.amax(2, keepdim=True) - _uniform(len(log_mel), 3.5, 9)
+    return torch.where(_chance(len(log_mel), 0.25), log_mel.maximum(floor), log_mel)
 
 
 def _uniform(batch: int, low: float, high: float) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,19 +14,21 @@ from sonic_stream.training.phones import targets
 from sonic_stream.training.rows import mel_power
 from sonic_stream.training.synth import RATE_HZ, Utterance, both_speeds
 
-HELD_OUT = ("flite:rms", "festival:ked_diphone", "espeak:f3", "espeak:klatt4")  # never trained on
+# Never trained on.
+HELD_OUT = ("flite:rms", "festival:ked_diphone", "espeak:f3", "espeak:klatt4", "prompts:fr")
+KINDS = ("espeak", "prompts", "other")  # formant synthesis, recordings, voices made of recordings
 HalfArray = npt.NDArray[np.float16]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows at 100 Hz, utterances end to end: log-mel [n, 80], channels [n, 10], classes [n]
-    and whether espeak-ng spoke [n]. Half precision: hours of speech stay in memory."""
+    """Rows at 100 Hz, utterances end to end: log-mel [n, 80], channels [n, 11], classes [n]
+    and the kind of voice [n]. Half precision: hours of speech stay in memory."""
 
     log_mel: HalfArray
     channels: HalfArray
     classes: npt.NDArray[np.int8]
-    is_espeak: npt.NDArray[np.bool_]
+    kinds: npt.NDArray[np.int8]
 
     @property
     def hours(self) -> float:
@@ -49,7 +51,7 @@ def build(utterances: Iterable[Utterance], seed: int) -> Corpus:
         where.extend(rows_of(made) for made in both_speeds(spoken, chance))
     if not train:
         raise ValueError("no utterance could be synthesised: are the speech engines installed?")
-    return Corpus(_join(train), {voice: _join(rows) for voice, rows in held_out.items()})
+    return Corpus(join(train), {voice: join(rows) for voice, rows in held_out.items()})
 
 
 def rows_of(spoken: Utterance) -> Rows:
@@ -59,46 +61,48 @@ def rows_of(spoken: Utterance) -> Rows:
         np.log(power + 1e-9).astype(np.float16),
         channels.astype(np.float16),
         classes.astype(np.int8),
-        np.full(len(power), spoken.voice.startswith("espeak:")),
+        np.full(len(power), kind_of(spoken.voice), np.int8),
     )
 
 
-def _join(parts: list[Rows]) -> Rows:
+def join(parts: list[Rows]) -> Rows:
     return Rows(
         np.concatenate([p.log_mel for p in parts]),
         np.concatenate([p.channels for p in parts]),
         np.concatenate([p.classes for p in parts]),
-        np.concatenate([p.is_espeak for p in parts]),
+        np.concatenate([p.kinds for p in parts]),
     )
 
 
-def crops(rows: Rows, length: int, espeak_share: float) -> CropPicker:
-    """Where crops of `length` rows may start, so that espeak-ng has the given share."""
+def kind_of(voice: str) -> int:
+    engine = voice.split(":")[0]
+    return KINDS.index(engine if engine in KINDS else "other")
+
+
+def crops(rows: Rows, length: int, shares: Sequence[float]) -> CropPicker:
+    """Where crops of `length` rows may start, so that the kinds have the given shares; those of
+    absent kinds fall to the others."""
     starts = np.arange(0, len(rows.log_mel) - length, 7)
-    robot = starts[rows.is_espeak[starts]]
-    human = starts[~rows.is_espeak[starts]]
     if not len(starts):
         raise ValueError(f"less than {length} rows of speech")
-    return CropPicker(
-        robot if len(robot) else starts, human if len(human) else starts, espeak_share
-    )
+    by_kind = [starts[rows.kinds[starts] == kind] for kind in range(len(KINDS))]
+    chances = np.array(shares) * [len(places) > 0 for places in by_kind]
+    return CropPicker(by_kind, chances / chances.sum())
 
 
 @dataclass(frozen=True)
 class CropPicker:
-    robot: npt.NDArray[np.int64]
-    human: npt.NDArray[np.int64]
-    espeak_share: float
+    by_kind: list[npt.NDArray[np.int64]]
+    chances: npt.NDArray[np.float64]
 
     def pick(self, count: int, chance: np.random.Generator) -> npt.NDArray[np.int64]:
-        robot = chance.random(count) < self.espeak_share
-        chosen = np.where(robot, chance.choice(self.robot, count), chance.choice(self.human, count))
-        return np.asarray(chosen, np.int64)
+        kinds = chance.choice(len(self.by_kind), count, p=self.chances)
+        return np.array([chance.choice(self.by_kind[kind]) for kind in kinds], np.int64)
 
 
 @dataclass(frozen=True)
 class Crops:
-    """log-mel [B, T, 80], channels [B, T, 10], classes [B, T]."""
+    """log-mel [B, T, 80], channels [B, T, 11], classes [B, T]."""
 
     log_mel: FloatArray
     channels: FloatArray

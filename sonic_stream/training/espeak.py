@@ -21,10 +21,11 @@ PHONE_EVENTS_IPA = 3
 EVENT_END, EVENT_PHONE = 0, 7
 RATE, PITCH, RANGE = 1, 3, 4  # espeak_PARAMETER
 UTF8 = 1
+IPA = 2
 
 LANGUAGES = (
-    *("en-us",) * 10, *("en-gb",) * 4, "en-gb-scotland", "en-029", "en-gb-x-rp", *("cmn",) * 5,
-    "es", "es-419", "de", "de", "fr-fr", "fr-fr", "it", "pt", "pt-br", "ru", "pl", "tr", "ja",
+    *("en-us",) * 10, *("en",) * 4, "en-gb-scotland", "en-029", "en-gb-x-rp", *("cmn",) * 5,
+    "es", "es-419", "de", "de", "fr", "fr", "it", "pt", "pt-br", "ru", "pl", "tr", "ja",
     "ja", "cs", "fi", "sv", "nl", "el", "ro", "hu", "id", "sw",
 )  # fmt: skip
 VARIANTS = (
@@ -80,6 +81,7 @@ class Espeak:
         )
         self._callback = kind(self._on_sound)  # kept: the library holds only a bare pointer
         self._library.espeak_SetSynthCallback(self._callback)
+        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
 
     def say(self, text: str, voice: str, manner: Manner) -> tuple[FloatArray, list[phones.Segment]]:
         """Sound [n] at `rate_hz` and its segments. Raises `ValueError` for an unknown voice."""
@@ -99,6 +101,17 @@ class Espeak:
             return np.zeros(0, np.float32), []
         sound = np.concatenate(self._sound).astype(np.float32) / 32768
         return sound, self._segments(len(sound) / self.rate_hz)
+
+    def phonemes(self, text: str, voice: str) -> str:
+        """IPA of a text, a space between words and between clauses."""
+        if self._library.espeak_SetVoiceByName(voice.encode()):
+            raise ValueError(f"espeak-ng has no voice {voice}")
+        rest = ctypes.c_char_p(text.encode())
+        clauses = []
+        while rest.value:
+            said = self._library.espeak_TextToPhonemes(ctypes.byref(rest), UTF8, IPA)
+            clauses.append(bytes(said or b"").decode("utf8", "ignore"))
+        return " ".join(clauses)
 
     def _segments(self, end_s: float) -> list[phones.Segment]:
         ends = [start for start, _ in self._phones[1:]] + [end_s]

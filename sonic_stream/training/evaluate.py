@@ -35,7 +35,7 @@ def evaluate(
 
 
 def score(said: FloatArray, wanted: FloatArray) -> dict[str, float]:
-    """Channels [n, 10] against targets [n, 10]."""
+    """Channels [n, 11] against targets [n, 11]."""
     result = {name: correlation(said[:, i], wanted[:, i]) for i, name in enumerate(CHANNELS)}
     shut, should = said[:, CHANNEL["close"]] > 0.5, wanted[:, CHANNEL["close"]] > 0.5
     result["close_f1"] = 2 * float((shut & should).sum()) / max(1, int(shut.sum() + should.sum()))

@@ -32,16 +32,16 @@ def relative(log_mel: Tensor) -> Tensor:
 class TorchMotionNet(nn.Module):
     """Channels at 50 Hz from features at 100 Hz, and the phone class as an auxiliary task."""
 
-    def __init__(self, width: int = 96, hidden: int = 192) -> None:
+    def __init__(self, width: int = 96, hidden: int = 192, layers: int = 1) -> None:
         super().__init__()
         self.c1 = nn.Conv1d(features.ROW, width, KERNEL_1, stride=2)
         self.c2 = nn.Conv1d(width, width, KERNEL_2)
-        self.g = nn.GRU(width, hidden, batch_first=True)
+        self.g = nn.GRU(width, hidden, layers, batch_first=True)
         self.o = nn.Linear(hidden, len(CHANNELS))
         self.k = nn.Linear(hidden, len(CLASSES))
 
     def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Features [B, T, 42], T even -> logits [B, T / 2, 10] and [B, T / 2, classes]."""
+        """Features [B, T, 42], T even -> logits [B, T / 2, 11] and [B, T / 2, classes]."""
         x = functional.pad(rows.transpose(1, 2), (KERNEL_1 - 2, 0))
         x = functional.relu(self.c1(x))
         x = functional.relu(self.c2(functional.pad(x, (KERNEL_2 - 1, 0))))

@@ -1,18 +1,22 @@
-"""Sounds that are not speech, as log-mel rows: noises, babble, made-up music, clicks, hum."""
+"""Sounds that are not speech, as log-mel rows: noises, babble, music made up and real, clicks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from sonic_stream.media import FloatArray
+from sonic_stream.training.prompts import sound
 from sonic_stream.training.rows import mel_power
 from sonic_stream.training.synth import RATE_HZ, Utterance
 
 SECONDS = 40
 LENGTH = SECONDS * RATE_HZ
 LEVEL = 0.1  # rms
+MUSIC = Path("/usr/share/asterisk/moh")
+HELD_OUT_MUSIC = ("reno_project-system", "manolo_camp-morning_coffee")
 
 
 def music(chance: np.random.Generator, seconds: float = SECONDS) -> FloatArray:
@@ -37,13 +41,23 @@ def music(chance: np.random.Generator, seconds: float = SECONDS) -> FloatArray:
     return np.asarray(sound, np.float32)
 
 
+def recorded() -> Iterator[FloatArray]:
+    """Real music of Debian's asterisk-moh-opsound-g722: 40 s from five places of each piece that is
+    not held out; nothing where it is not installed."""
+    for path in sorted(MUSIC.glob("*.g722")):
+        piece = sound(path)
+        if path.stem not in HELD_OUT_MUSIC and len(piece) > 2 * LENGTH:
+            for start in np.linspace(0, len(piece) - LENGTH, 5).astype(int):
+                yield piece[start : start + LENGTH]
+
+
 def bank(spoken: Sequence[Utterance], seed: int) -> FloatArray:
-    """Log-mel rows [m, 80], about 20 minutes; `spoken` is mixed into babble."""
+    """Log-mel rows [m, 80], about 30 minutes; `spoken` is mixed into babble."""
     chance = np.random.default_rng(seed)
     rows = []
-    for sound in _sounds(spoken, chance):
-        rms = float(np.sqrt(np.mean(np.square(sound)))) + 1e-9
-        rows.append(mel_power(np.asarray(sound * (LEVEL / rms), np.float32)))
+    for heard in _sounds(spoken, chance):
+        rms = float(np.sqrt(np.mean(np.square(heard)))) + 1e-9
+        rows.append(mel_power(np.asarray(heard * (LEVEL / rms), np.float32)))
     return np.asarray(np.log(np.concatenate(rows) + 1e-9), np.float32)
 
 
@@ -60,6 +74,7 @@ def _sounds(spoken: Sequence[Utterance], chance: np.random.Generator) -> Iterato
         yield _clicks(chance)
     for pitch_hz in (50, 60, 120, 233):
         yield _hum(pitch_hz, chance)
+    yield from recorded()
 
 
 def _coloured(chance: np.random.Generator, slope: float, wildness: float) -> FloatArray:

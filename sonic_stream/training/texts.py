@@ -7,9 +7,12 @@ Meaning does not matter, the mix of sounds does: labials and rounded vowels are 
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+CMUDICT = Path("/usr/share/festival/dicts/cmu/cmudict-0.4.out")
 ADJECTIVES = (
     "big small brave purple warm bitter simple happy young public famous fresh blue smooth old "
     "pale clever yellow broken heavy wooden empty bright modern rapid humble vivid gentle wet "
@@ -105,6 +108,13 @@ BY_LANGUAGE = {
     "ru": CYRILLIC,
     "en": LATIN,
 }
+
+
+def dictionary() -> list[str]:
+    """The words of festival's CMUdict; none where it is not installed."""
+    if not CMUDICT.exists():
+        return []
+    return re.findall(r'^\("([a-z]{3,})"', CMUDICT.read_text("latin-1"), re.MULTILINE)
 
 
 def english(chance: random.Random, words: Sequence[str] = ()) -> str:

@@ -1,9 +1,14 @@
-"""Synthesise, train, evaluate on held-out voices, write the weights.
+"""Gather speech, align the recorded part, train, evaluate on held-out voices, write the weights.
 
-    python -m sonic_stream.training.train --out DIR [--steps 20000]
+    apt-get install espeak-ng flite festival festlex-cmu festlex-poslex festvox-kallpc16k \\
+        festvox-kdlpc16k festvox-us-slt-hts asterisk-core-sounds-{en,es,fr,it,ru}{,-g722} \\
+        asterisk-moh-opsound-g722
+    pip install '.[train,train-voices]'
+    python -m sonic_stream.training.train --out DIR
 
-Writes DIR/lite.safetensors (also every few minutes while it runs) and DIR/results.json.
-One core: about 5 minutes of synthesis and 0.12 s a step.
+Writes DIR/lite.safetensors (also every thousand steps while it runs) and DIR/results.json. What is
+not installed is left out, with a notice. One idle core: 10 minutes to gather and align, then 0.15 s
+a step.
 """
 
 from __future__ import annotations
@@ -12,9 +17,11 @@ import argparse
 import json
 import math
 import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from itertools import chain
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -22,34 +29,46 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sonic_stream.engines.lite.network import CHANNEL, CHANNELS
-from sonic_stream.training import dataset, espeak, festvox, noise
+from sonic_stream.training import (
+    align,
+    dataset,
+    espeak,
+    festvox,
+    neural,
+    noise,
+    prompts,
+    texts,
+)
 from sonic_stream.training.augment import Augment
 from sonic_stream.training.evaluate import evaluate
 from sonic_stream.training.model import TorchMotionNet, relative
 from sonic_stream.training.phones import SILENCE
-from sonic_stream.training.synth import Plan
+from sonic_stream.training.synth import Plan, Utterance
 
+Found = TypeVar("Found", Utterance, prompts.Prompt)
 LOOK_AHEAD_ROWS = 8  # 80 ms at 100 Hz
 CROP_ROWS = 240
 UNSETTLED = 5  # outputs at a crop's start that have heard too little
-CHANNEL_WEIGHT = torch.tensor([2.0, 3, 1, 1, 1, 1, 2, 1, 2, 1])
+WEIGHTS = {"aperture": 6.0, "close": 3.0, "jaw": 2.0, "tuck": 2.0, "jaw_loud": 2.0}
+CHANNEL_WEIGHT = torch.tensor([WEIGHTS.get(name, 1.0) for name in CHANNELS])
 EVENTS = [CHANNEL["close"], CHANNEL["tuck"], CHANNEL["speech"]]
 EVENT_WEIGHT = torch.tensor([2.0, 2, 1])  # closures are short and rare: a miss counts double
 
 
 @dataclass(frozen=True)
 class Settings:
-    steps: int = 20_000
+    steps: int = 10_500
     batch: int = 32
     learning_rate: float = 2.5e-3
     hidden: int = 192
-    espeak_share: float = 0.22
+    layers: int = 1
+    shares: tuple[float, float, float] = (0.15, 0.4, 0.45)  # of `dataset.KINDS`
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Features [B, T, 42], channels [B, T, 10] and classes [B, T] at 100 Hz."""
+    """Features [B, T, 42], channels [B, T, 11] and classes [B, T] at 100 Hz."""
 
     rows: Tensor
     channels: Tensor
@@ -78,29 +97,48 @@ def loss_of(logits: Tensor, class_logits: Tensor, batch: Batch) -> Tensor:
     return 10 * place + 20 * speed + 0.5 * events + 0.15 * phones
 
 
-def synthesise(plan: Plan) -> tuple[dataset.Corpus, Tensor]:
-    """The corpus and the noise bank [m, 80]."""
+def gather(plan: Plan) -> tuple[dataset.Corpus, Tensor]:
+    """The corpus and the noise bank [m, 80]; sources that are not installed are left out."""
+    spoken: list[Utterance] = []
     with tempfile.TemporaryDirectory() as folder:
-        spoken = list(
-            chain(
-                espeak.utterances(plan),
-                festvox.flite_utterances(plan, Path(folder)),
-                festvox.festival_utterances(plan, Path(folder)),
-            )
-        )
-    corpus = dataset.build(spoken, plan.seed)
+        sources: dict[str, Callable[[], Iterator[Utterance]]] = {
+            "espeak-ng": lambda: espeak.utterances(plan),
+            "flite": lambda: festvox.flite_utterances(plan, Path(folder)),
+            "festival": lambda: festvox.festival_utterances(plan, Path(folder)),
+            "neural voices": lambda: neural.utterances(plan),
+        }
+        for name, source in sources.items():
+            spoken += _available(name, source)
     heard = [s for s in spoken if s.voice not in dataset.HELD_OUT]
-    return corpus, torch.from_numpy(noise.bank(heard, plan.seed))
+    bank = torch.from_numpy(noise.bank(heard, plan.seed))
+    recorded: list[prompts.Prompt] = []
+    for language in prompts.SPEAKERS:
+        recorded += _available(f"prompts {language}", partial(prompts.prompts, language))
+    recorded = recorded[:: round(1 / plan.prompts)]
+    if recorded:
+        rows = dataset.join([dataset.rows_of(s) for s in heard])
+        spoken += align.align_all(rows, recorded, Augment(bank), plan.align_steps)
+    return dataset.build(spoken, plan.seed), bank
+
+
+def _available(name: str, source: Callable[[], Iterator[Found]]) -> list[Found]:
+    try:
+        found = list(source())
+    except (ImportError, OSError) as error:
+        print(f"{name}: left out ({error})", flush=True)
+        return []
+    print(f"{name}: {len(found)} utterances", flush=True)
+    return found
 
 
 def fit(corpus: dataset.Corpus, noises: Tensor, settings: Settings, out: Path) -> TorchMotionNet:
     """Trains; leaves a checkpoint in `out` every 1000 steps."""
     torch.manual_seed(settings.seed)
     chance = np.random.default_rng(settings.seed)
-    net = TorchMotionNet(hidden=settings.hidden)
+    net = TorchMotionNet(hidden=settings.hidden, layers=settings.layers)
     optimiser = torch.optim.AdamW(net.parameters(), settings.learning_rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda s: _rate(s, settings.steps))
-    picker = dataset.crops(corpus.train, CROP_ROWS, settings.espeak_share)
+    picker = dataset.crops(corpus.train, CROP_ROWS, settings.shares)
     augment = Augment(noises)
     for step in range(1, settings.steps + 1):
         starts = picker.pick(settings.batch, chance)
@@ -136,21 +174,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=Settings.steps)
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full corpus")
-    parser.add_argument("--words", type=Path, help="English words, one a line (CMUdict's, say)")
     parser.add_argument("--seed", type=int, default=Settings.seed)
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
-    words = options.words.read_text().split() if options.words else ()
-    full = Plan()
-    plan = Plan(
-        espeak=round(full.espeak * options.scale),
-        flite=round(full.flite * options.scale),
-        festival=round(full.festival * options.scale),
-        seed=options.seed + 1,
-        words=words,
+    corpus, noises = gather(
+        Plan(seed=options.seed + 1, words=texts.dictionary()).scaled(options.scale)
     )
-    corpus, noises = synthesise(plan)
     print(f"{corpus.train.hours:.2f} h to train on", flush=True)
     settings = Settings(steps=options.steps, seed=options.seed)
     net = fit(corpus, noises, settings, options.out)

@@ -1,6 +1,6 @@
 """PURE. The audio-to-motion network, for inference in NumPy.
 
-Two convolutions (100 Hz to 50 Hz), a GRU, ten sigmoids; trained by `sonic_stream.training`.
+Two convolutions (100 Hz to 50 Hz), GRUs, a sigmoid a channel; trained by `sonic_stream.training`.
 Small matrices need no framework: this starts at once and costs a fraction of a millisecond.
 """
 
@@ -17,7 +17,7 @@ from sonic_stream.media import FloatArray
 WEIGHTS = Path(__file__).parent / "weights" / "lite.safetensors"
 CHANNELS = (
     "jaw", "close", "round", "funnel", "stretch", "upper_raise", "tuck", "tongue",
-    "jaw_loud", "speech",
+    "aperture", "jaw_loud", "speech",
 )  # fmt: skip
 CHANNEL = {name: i for i, name in enumerate(CHANNELS)}
 LOOK_AHEAD_SAMPLES = 1280  # 80 ms at 16 kHz
@@ -25,25 +25,28 @@ FRAME_SAMPLES = 640
 SETTLING_SAMPLES = 16000
 OUTPUT_SAMPLES = 320  # one network output
 KERNEL_1, KERNEL_2 = 4, 3
+CONTRAST = 1.4  # of the aperture: openings are skewed, small ones are the rule
 TENSORS = (
-    "c1.weight", "c1.bias", "c2.weight", "c2.bias", "g.weight_ih_l0", "g.weight_hh_l0",
-    "g.bias_ih_l0", "g.bias_hh_l0", "o.weight", "o.bias",
+    "c1.weight", "c1.bias", "c2.weight", "c2.bias", "o.weight", "o.bias", "g.weight_ih_l0",
+    "g.weight_hh_l0", "g.bias_ih_l0", "g.bias_hh_l0",
 )  # fmt: skip
 
 
 def aperture(channels: FloatArray) -> FloatArray:
-    """How far the lips are apart, [..., 10] -> [...], about 0..1; a sum of what opens them
-    less what closes or narrows them, nothing where there is no speech."""
-    weights = np.array([0.25, -0.2, -0.3, 0.12, 0.0, 0.15, -0.1, 0.0, 0.45, 0.0], np.float32)
+    """How far the lips are apart, [..., 11] -> [...], 0 closed .. about 1 in a loud open vowel;
+    nothing where there is no speech. A network that is not sure says a mean: what it thinks of a
+    closure or of rounding is taken off once more, and the range that it narrowed is widened."""
     gate = np.clip((channels[..., CHANNEL["speech"]] - 0.15) / 0.35, 0, 1)
-    return np.asarray(np.maximum(channels @ weights + 0.1, 0) * gate, np.float32)
+    shut, narrow = channels[..., CHANNEL["close"]], channels[..., CHANNEL["round"]]
+    opening = channels[..., CHANNEL["aperture"]] * (1 - shut) * (1 - narrow) * gate
+    return np.asarray(np.minimum(2 * opening**CONTRAST, 1), np.float32)
 
 
 @dataclass
 class NetworkState:
     inputs: FloatArray  # the last rows of the first convolution's input
     middle: FloatArray  # and of the second's
-    hidden: FloatArray
+    hidden: FloatArray  # [layers, size]
 
     def clone(self) -> NetworkState:
         return NetworkState(self.inputs.copy(), self.middle.copy(), self.hidden.copy())
@@ -61,6 +64,7 @@ class MotionNet:
         self._conv_2 = weights["c2.weight"].transpose(0, 2, 1).reshape(-1, KERNEL_2 * channels)
         self._w = weights
         self._channels = channels
+        self._layers = sum(name.startswith("g.weight_hh_l") for name in weights)
         self._rest = self._settled()
 
     @classmethod
@@ -82,7 +86,7 @@ class MotionNet:
         state = NetworkState(
             np.zeros((KERNEL_1 - 2, ROW), np.float32),
             np.zeros((KERNEL_2 - 1, self._channels), np.float32),
-            np.zeros(self._w["g.weight_hh_l0"].shape[1], np.float32),
+            np.zeros((self._layers, self._w["g.weight_hh_l0"].shape[1]), np.float32),
         )
         silence = Features().push(np.zeros(SETTLING_SAMPLES, np.float32))
         for start in range(0, len(silence) - 1, 2):
@@ -90,22 +94,25 @@ class MotionNet:
         return state
 
     def step(self, state: NetworkState, rows: FloatArray) -> FloatArray:
-        """Feature rows [2, 42] -> channels [10], each 0..1; updates `state`."""
+        """Feature rows [2, 42] -> channels [11], each 0..1; updates `state`."""
         w = self._w
         inputs = np.concatenate([state.inputs, rows])
         state.inputs = inputs[2:]
         first = np.maximum(self._conv_1 @ inputs.ravel() + w["c1.bias"], 0)
         middle = np.concatenate([state.middle, first[None]])
         state.middle = middle[1:]
-        second = np.maximum(self._conv_2 @ middle.ravel() + w["c2.bias"], 0)
-        state.hidden = self._gru(second, state.hidden)
-        return _sigmoid(w["o.weight"] @ state.hidden + w["o.bias"])
+        x = np.maximum(self._conv_2 @ middle.ravel() + w["c2.bias"], 0)
+        hidden = state.hidden.copy()
+        for layer in range(self._layers):
+            x = hidden[layer] = self._gru(layer, x, hidden[layer])
+        state.hidden = hidden
+        return _sigmoid(w["o.weight"] @ x + w["o.bias"])
 
-    def _gru(self, x: FloatArray, hidden: FloatArray) -> FloatArray:
+    def _gru(self, layer: int, x: FloatArray, hidden: FloatArray) -> FloatArray:
         w = self._w
         size = len(hidden)
-        from_x = w["g.weight_ih_l0"] @ x + w["g.bias_ih_l0"]
-        from_h = w["g.weight_hh_l0"] @ hidden + w["g.bias_hh_l0"]
+        from_x = w[f"g.weight_ih_l{layer}"] @ x + w[f"g.bias_ih_l{layer}"]
+        from_h = w[f"g.weight_hh_l{layer}"] @ hidden + w[f"g.bias_hh_l{layer}"]
         reset = _sigmoid(from_x[:size] + from_h[:size])
         update = _sigmoid(from_x[size : 2 * size] + from_h[size : 2 * size])
         new = np.tanh(from_x[2 * size :] + reset * from_h[2 * size :])
@@ -138,12 +145,12 @@ class AudioToMotion:
         self._rows = np.concatenate([self._rows, self._features.push(samples)])
 
     def push(self, samples: FloatArray) -> FloatArray:
-        """float32 [n] at 16 kHz -> [frames, 10]."""
+        """float32 [n] at 16 kHz -> [frames, 11]."""
         self.hear(samples)
         return self.speak()
 
     def speak(self) -> FloatArray:
-        """The frames that became due, [frames, 10]."""
+        """The frames that became due, [frames, 11]."""
         while len(self._rows) >= 2:
             output = self._net.step(self._state, self._rows[:2])
             self._rows = self._rows[2:]

@@ -6,7 +6,7 @@ import numpy as np
 
 from sonic_stream.engines.lite.fields import INDEX
 from sonic_stream.engines.lite.motion import no_coefficients
-from sonic_stream.engines.lite.network import CHANNEL, CHANNELS
+from sonic_stream.engines.lite.network import CHANNEL, CHANNELS, aperture
 from sonic_stream.media import FloatArray
 from sonic_stream.smoothing import AttackRelease
 
@@ -14,37 +14,44 @@ FRAME_S = 0.04
 # Half-lives in seconds at smoothing 1: opening may be calm, closing has to be quick.
 OPEN_HALF_LIFE_S = 0.045
 CLOSE_HALF_LIFE_S = 0.018
+WIDE = 0.7  # the aperture of an open vowel
 STILL = 0.02  # below this a channel in silence is nothing at all
 
 
 def lips(channels: FloatArray, dynamic_scale: float) -> tuple[FloatArray, float]:
-    """Channels [10] -> coefficients [17] and the tongue's height 0..1."""
+    """Channels [11] -> coefficients [17] and the tongue's height 0..1."""
     gate = float(np.clip((channels[CHANNEL["speech"]] - 0.3) / 0.25, 0, 1))
     value = {name: float(channels[i]) * gate for name, i in CHANNEL.items()}
     out = no_coefficients()
-    # Networks hedge: stretched so that a likely closure is a full one.
-    closed = float(np.clip((value["close"] - 0.22) / 0.45, 0, 1))
-    tucked = float(np.clip((value["tuck"] - 0.2) / 0.5, 0, 1)) * (1 - closed)
-    rounded = min(value["round"] * 1.15, 1.0)
-    opened = (0.55 * value["jaw_loud"] + 0.45 * value["jaw"]) * (1 - 0.85 * closed)
-    opened *= 1 - 0.55 * tucked
+    # Networks hedge: stretched so that a likely gesture is a full one, and an unlikely one none.
+    closed = _between(value["close"], 0.22, 0.67)
+    tucked = _between(value["tuck"], 0.15, 0.55) * (1 - closed)
+    rounded = _between(value["round"], 0.12, 0.57)
+    spread = _between(value["stretch"], 0.12, 0.62)
+    # The lips' distance is what is seen; the jaw takes its share of it, the lips the rest.
+    opened = min(float(aperture(channels)) / WIDE, 1.3) * (1 - closed)
+    jaw = (0.55 * opened + 0.45 * value["jaw_loud"]) * (1 - 0.85 * closed) * (1 - 0.5 * tucked)
     free = 1 - max(closed, 0.5 * tucked)
 
     def put(name: str, amount: float) -> None:
         out[INDEX[name]] = amount
 
-    put("jaw", 0.78 * dynamic_scale * opened)
-    put("lower_down", 0.62 * dynamic_scale * free * (0.55 * opened + 0.5 * value["stretch"]))
-    put("upper_up", 0.62 * dynamic_scale * free * (0.8 * value["upper_raise"] + 0.15 * opened))
+    put("jaw", 0.78 * dynamic_scale * jaw)
+    put("lower_down", 0.62 * dynamic_scale * free * (0.6 * opened + 0.3 * spread))
+    put("upper_up", 0.62 * dynamic_scale * free * (0.3 * opened + 0.5 * value["upper_raise"]))
     put("pucker", dynamic_scale**0.5 * 0.85 * rounded)
     put("funnel", dynamic_scale**0.5 * 0.55 * value["funnel"] * free)
-    put("stretch", dynamic_scale**0.5 * 0.75 * value["stretch"] * (1 - 0.7 * rounded))
+    put("stretch", dynamic_scale**0.5 * 0.7 * spread * (1 - 0.7 * rounded))
     put("press", 0.55 * closed)
     put("tuck", 0.9 * tucked)
     put("close", max(closed, 0.6 * rounded, 0.35 * gate))
     out[np.abs(out) < STILL * gate] = 0.0
     np.clip(out, 0.0, 1.25, out=out)
-    return out, value["tongue"] * opened
+    return out, value["tongue"] * min(opened, 1.0)
+
+
+def _between(value: float, nothing: float, full: float) -> float:
+    return float(np.clip((value - nothing) / (full - nothing), 0, 1))
 
 
 def lip_smoother() -> AttackRelease:

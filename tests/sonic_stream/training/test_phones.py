@@ -19,8 +19,8 @@ def word(*names: str, each_s: float = 0.1) -> list[Segment]:
 
 def test_a_closure_wins_over_the_vowels_around_it() -> None:
     rows = phones.blend(word("aa", "PP", "aa"), 30)
-    assert rows[15, CHANNEL["close"]] > 0.95 > 0.2 > rows[5, CHANNEL["close"]]
-    assert rows[15, CHANNEL["jaw"]] < 0.6 < 0.8 < rows[5, CHANNEL["jaw"]]
+    assert rows[13, CHANNEL["close"]] > 0.95 > 0.2 > rows[1, CHANNEL["close"]]
+    assert rows[13, CHANNEL["jaw"]] < 0.6 < 0.8 < rows[1, CHANNEL["jaw"]]
 
 
 def test_rounding_begins_before_its_vowel() -> None:
@@ -30,13 +30,24 @@ def test_rounding_begins_before_its_vowel() -> None:
     assert before[-1] > 0.4
 
 
+def test_lips_open_by_the_vowel_and_shut_for_labials() -> None:
+    rows = phones.blend(word("aa", "PP", "uw", "SS", "iy", each_s=0.15), 75)
+    opening = rows[6::15, CHANNEL["aperture"]]  # the middle of each, lips being ahead of the sound
+    assert opening[0] > 0.75 > opening[4] > opening[2] > 0.1 > opening[1]
+    assert opening[3] > opening[2]  # teeth show through an s
+    # A consonant without lips of its own follows its vowels.
+    between = {v: phones.blend(word(v, "DD", v), 30)[15, CHANNEL["aperture"]] for v in ("aa", "uw")}
+    assert between["aa"] > 2 * between["uw"]
+
+
 def test_quiet_vowels_open_less() -> None:
     parts = word("aa", "aa")
     samples = np.full(3200, 0.3, np.float32)
     samples[1600:] *= 0.1
     channels, classes = phones.targets(samples, parts, 20, RATE_HZ)
     assert channels.shape == (20, len(CHANNELS))
-    assert channels[15, CHANNEL["jaw_loud"]] < 0.75 * channels[5, CHANNEL["jaw_loud"]]
+    for opening in ("jaw_loud", "aperture"):
+        assert channels[15, CHANNEL[opening]] < 0.75 * channels[5, CHANNEL[opening]]
     assert abs(channels[15, CHANNEL["jaw"]] - channels[5, CHANNEL["jaw"]]) < 0.05
     assert set(classes) == {CLASS_ID["aa"]}
 

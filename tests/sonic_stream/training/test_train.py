@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("scipy")
 
-from sonic_stream.engines.lite.network import CHANNEL, MotionNet  # noqa: E402
+from sonic_stream.engines.lite.network import CHANNEL, CHANNELS, MotionNet  # noqa: E402
 from sonic_stream.training import dataset, noise, synth, texts, train  # noqa: E402
 from sonic_stream.training.augment import Augment  # noqa: E402
 from sonic_stream.training.evaluate import evaluate, score  # noqa: E402
@@ -53,9 +54,10 @@ def test_it_learns_and_writes_usable_weights(corpus: dataset.Corpus, tmp_path: P
     settings = train.Settings(steps=50, batch=8, hidden=32)
     net = train.fit(corpus, noises, settings, tmp_path)
     scores = evaluate(net, corpus.held_out, train.LOOK_AHEAD_ROWS)["flite:rms"]
-    assert scores["speech"] > 0.6
+    assert scores["speech"] > 0.4  # its short pauses half count as speech
     assert scores["jaw"] > 0.6
-    assert MotionNet.load(tmp_path / "lite.safetensors").init_state().hidden.shape == (32,)
+    assert scores["aperture"] > 0.6
+    assert MotionNet.load(tmp_path / "lite.safetensors").init_state().hidden.shape == (1, 32)
 
 
 def test_targets_are_late_by_the_look_ahead() -> None:
@@ -71,22 +73,26 @@ def test_crops_without_speech_ask_for_a_still_mouth() -> None:
     assert 0 < int((~speaks).sum()) < 32
 
 
-def test_espeak_gets_its_share() -> None:
-    picker = dataset.CropPicker(np.array([1]), np.array([2]), 0.25)
-    picks = picker.pick(4000, np.random.default_rng(0))
-    assert abs(float((picks == 1).mean()) - 0.25) < 0.03
+def test_each_kind_of_voice_gets_its_share(corpus: dataset.Corpus) -> None:
+    kinds = np.repeat(np.arange(3), 1000).astype(np.int8)
+    rows = replace(corpus.train, kinds=np.resize(kinds, len(corpus.train.kinds)))
+    picks = dataset.crops(rows, 100, (0.25, 0.5, 0.25)).pick(4000, np.random.default_rng(0))
+    shares = np.bincount(rows.kinds[picks], minlength=3) / len(picks)
+    assert np.abs(shares - (0.25, 0.5, 0.25)).max() < 0.03
+    # Here there is but one kind: it takes all.
+    assert dataset.crops(corpus.train, 100, (0.25, 0.5, 0.25)).chances.tolist() == [0, 0, 1]
 
 
 def test_a_faster_voice_is_shorter_and_its_phones_move_along() -> None:
     source = vowels_and_pauses("flite:slt", 1)
-    fast = synth.varied(source, 1.25, 0.1)
-    assert abs(len(fast.samples) - 1600 - len(source.samples) / 1.25) < 10
+    fast = synth.varied(source, 1.25, synth.Silence(0.1, 0.2))
+    assert abs(len(fast.samples) - 0.3 * RATE_HZ - len(source.samples) / 1.25) < 10
     assert fast.parts[0] == Segment(0.0, 0.1, SILENCE)
     assert abs(fast.parts[-1].end_s - 0.1 - source.parts[-1].end_s / 1.25) < 1e-6
 
 
 def test_score_of_a_perfect_answer_is_one() -> None:
-    wanted = np.random.default_rng(0).random((100, 10)).astype(np.float32)
+    wanted = np.random.default_rng(0).random((100, len(CHANNELS))).astype(np.float32)
     perfect = score(wanted, wanted)
     assert min(perfect.values()) == pytest.approx(1, abs=1e-5)
     still = score(np.zeros_like(wanted), wanted)
