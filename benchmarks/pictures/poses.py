@@ -15,19 +15,19 @@ from sonic_stream.engines.lite.rig import lips
 # What the network says for a sound held, by articulatory channel.
 VISEMES: dict[str, dict[str, float]] = {
     "m b p": {"close": 0.95, "jaw": 0.1},
-    "f v": {"tuck": 0.9, "jaw": 0.2, "jaw_loud": 0.2},
-    "th": {"jaw": 0.3, "jaw_loud": 0.3, "tongue": 0.9},
-    "t d n l": {"jaw": 0.25, "jaw_loud": 0.25, "tongue": 0.7},
-    "s z": {"jaw": 0.15, "jaw_loud": 0.15, "stretch": 0.4},
-    "sh ch": {"jaw": 0.25, "jaw_loud": 0.25, "round": 0.5, "funnel": 0.8, "upper_raise": 0.3},
-    "k g": {"jaw": 0.4, "jaw_loud": 0.35, "tongue": 0.2},
-    "r": {"jaw": 0.3, "jaw_loud": 0.3, "round": 0.5},
-    "ee": {"jaw": 0.3, "jaw_loud": 0.3, "stretch": 0.9, "upper_raise": 0.3},
-    "eh": {"jaw": 0.6, "jaw_loud": 0.6, "stretch": 0.5, "upper_raise": 0.3},
-    "ah": {"jaw": 0.9, "jaw_loud": 0.9, "upper_raise": 0.2},
-    "oh": {"jaw": 0.6, "jaw_loud": 0.6, "round": 0.6, "funnel": 0.3},
-    "oo": {"jaw": 0.25, "jaw_loud": 0.25, "round": 0.95, "funnel": 0.3},
-    "uh": {"jaw": 0.45, "jaw_loud": 0.45},
+    "f v": {"aperture": 0.18, "tuck": 0.6, "jaw": 0.2, "jaw_loud": 0.2, "upper_raise": 0.35},
+    "th": {"aperture": 0.28, "jaw": 0.3, "jaw_loud": 0.3, "tongue": 0.9},
+    "t d n l": {"aperture": 0.28, "jaw": 0.25, "jaw_loud": 0.25, "tongue": 0.7},
+    "s z": {"aperture": 0.28, "jaw": 0.15, "jaw_loud": 0.15, "stretch": 0.3},
+    "sh ch": {"aperture": 0.3, "jaw": 0.25, "round": 0.4, "funnel": 0.8, "upper_raise": 0.3},
+    "k g": {"aperture": 0.32, "jaw": 0.4, "jaw_loud": 0.35, "tongue": 0.2},
+    "r": {"aperture": 0.28, "jaw": 0.3, "jaw_loud": 0.3, "round": 0.35},
+    "ee": {"aperture": 0.32, "jaw": 0.3, "jaw_loud": 0.3, "stretch": 0.65, "upper_raise": 0.3},
+    "eh": {"aperture": 0.48, "jaw": 0.6, "jaw_loud": 0.5, "stretch": 0.4, "upper_raise": 0.3},
+    "ah": {"aperture": 0.65, "jaw": 0.9, "jaw_loud": 0.75, "upper_raise": 0.2},
+    "oh": {"aperture": 0.45, "jaw": 0.6, "jaw_loud": 0.5, "round": 0.4, "funnel": 0.3},
+    "oo": {"aperture": 0.22, "jaw": 0.25, "jaw_loud": 0.25, "round": 0.6, "funnel": 0.3},
+    "uh": {"aperture": 0.45, "jaw": 0.45, "jaw_loud": 0.4},
 }
 BLINK_S = (0.0, 0.05, 0.10, 0.18, 0.24)
 TURNS: dict[str, tuple[float, float, float]] = {

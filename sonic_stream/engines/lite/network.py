@@ -25,6 +25,7 @@ FRAME_SAMPLES = 640
 SETTLING_SAMPLES = 16000
 OUTPUT_SAMPLES = 320  # one network output
 KERNEL_1, KERNEL_2 = 4, 3
+TOUCH = 0.04  # an aperture that is none
 CONTRAST = 1.4  # of the aperture: openings are skewed, small ones are the rule
 TENSORS = (
     "c1.weight", "c1.bias", "c2.weight", "c2.bias", "o.weight", "o.bias", "g.weight_ih_l0",
@@ -35,11 +36,12 @@ TENSORS = (
 def aperture(channels: FloatArray) -> FloatArray:
     """How far the lips are apart, [..., 11] -> [...], 0 closed .. about 1 in a loud open vowel;
     nothing where there is no speech. A network that is not sure says a mean: what it thinks of a
-    closure or of rounding is taken off once more, and the range that it narrowed is widened."""
+    closure or of rounding is taken off once more, the range that it narrowed is widened, and lips
+    that all but touch do touch."""
     gate = np.clip((channels[..., CHANNEL["speech"]] - 0.15) / 0.35, 0, 1)
     shut, narrow = channels[..., CHANNEL["close"]], channels[..., CHANNEL["round"]]
     opening = channels[..., CHANNEL["aperture"]] * (1 - shut) * (1 - narrow) * gate
-    return np.asarray(np.minimum(2 * opening**CONTRAST, 1), np.float32)
+    return np.asarray(np.clip(2 * opening**CONTRAST - TOUCH, 0, 1), np.float32)
 
 
 @dataclass

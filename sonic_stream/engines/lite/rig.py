@@ -38,7 +38,8 @@ def lips(channels: FloatArray, dynamic_scale: float) -> tuple[FloatArray, float]
 
     put("jaw", 0.78 * dynamic_scale * jaw)
     put("lower_down", 0.62 * dynamic_scale * free * (0.6 * opened + 0.3 * spread))
-    put("upper_up", 0.62 * dynamic_scale * free * (0.3 * opened + 0.5 * value["upper_raise"]))
+    raised = free * (0.3 * opened + 0.5 * value["upper_raise"]) + 0.6 * tucked  # f shows teeth
+    put("upper_up", 0.62 * dynamic_scale * raised)
     put("pucker", dynamic_scale**0.5 * 0.85 * rounded)
     put("funnel", dynamic_scale**0.5 * 0.55 * value["funnel"] * free)
     put("stretch", dynamic_scale**0.5 * 0.7 * spread * (1 - 0.7 * rounded))

@@ -99,9 +99,9 @@ def test_lips_close_whatever_the_mood(avatar: str, expression: str) -> None:
         light = renderer.render(motion)[box].astype(int).max(-1)
         return int((light < np.percentile(light, 50) * 0.45).sum())
 
-    closed = settled(expression, {"close": 0.9, "jaw": 0.3, "jaw_loud": 0.3})
-    opened = settled(expression, {"jaw": 0.8, "jaw_loud": 0.8})
-    neutral = settled("neutral", {"close": 0.9, "jaw": 0.3, "jaw_loud": 0.3})
+    closed = settled(expression, {"close": 0.9, "jaw": 0.3, "jaw_loud": 0.3, "aperture": 0.1})
+    opened = settled(expression, {"jaw": 0.8, "jaw_loud": 0.7, "aperture": 0.6})
+    neutral = settled("neutral", {"close": 0.9, "jaw": 0.3, "jaw_loud": 0.3, "aperture": 0.1})
     assert closed.coefficients[INDEX["jaw"]] == pytest.approx(
         neutral.coefficients[INDEX["jaw"]], abs=0.02
     )
