@@ -11,6 +11,7 @@ from avatar_server.sinks.base import Feed
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0
 STEADY_S = 10.0  # live for so long, and the next loss counts as a first one again
+GIVE_UP_S = 600.0  # a target that is gone for good must not keep a session alive for ever
 
 State = Literal["starting", "live", "retrying", "failed", "closed"]
 
@@ -25,7 +26,8 @@ class Hopeless(Lost):
 
 class Life:
     """Repeats `attempt`, which calls `went_live` when media really flows, returns when it ended
-    as it was asked to, and raises `Lost` otherwise; waits twice as long each time, 30 s at most.
+    as it was asked to, and raises `Lost` otherwise; waits twice as long each time, 30 s at most,
+    and gives up when it was not live for ten minutes.
 
     A person hears of every change as a notice, once, not of every try.
     """
@@ -56,6 +58,7 @@ class Life:
 
     async def _run(self) -> None:
         wait_s = FIRST_WAIT_S
+        lost_s = self._feed.clock.now_s()
         while True:
             self._live_since_s = math.inf
             try:
@@ -69,8 +72,13 @@ class Life:
                 self.state = "closed"
                 return
             now_s = self._feed.clock.now_s()
+            if self._live_since_s < now_s:
+                lost_s = now_s
             if now_s - self._live_since_s > STEADY_S:
                 wait_s = FIRST_WAIT_S
+            if now_s - lost_s >= GIVE_UP_S:
+                self._change("failed", f"{self.reason}; given up after {GIVE_UP_S / 60:g} minutes")
+                return
             await self._feed.clock.sleep_until_s(now_s + wait_s)
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 

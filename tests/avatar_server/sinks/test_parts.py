@@ -176,6 +176,22 @@ async def test_after_a_steady_time_the_first_wait_is_short_again() -> None:
     assert life.state == "failed"
 
 
+async def test_a_target_that_is_gone_for_good_is_given_up() -> None:
+    clock, told = ManualClock(), []
+
+    async def attempt() -> None:
+        raise Lost("no")
+
+    life = Life("x", feed_of(clock, told), attempt)
+    await settle()
+    for _ in range(1300):
+        await clock.advance(0.5)
+        await settle()
+    assert told == ["sink_retrying", "sink_failed"]
+    assert (life.state, life.reason) == ("failed", "no; given up after 10 minutes")
+    await life.end(1)
+
+
 class Silent:
     kind, wants_opus = "silent", False
     codecs = frozenset({"h264"})
