@@ -95,7 +95,7 @@ class Sinks:
         self._on_codecs = on_codecs
         self._clock = clock or MonotonicClock()
         self._sinks: dict[str, OffsetSink] = {}
-        self._opus = OpusEncoder()
+        self._opus: OpusEncoder | None = None
 
     @property
     def taken(self) -> bool:
@@ -144,8 +144,10 @@ class Sinks:
 
     def send_sound(self, samples: npt.NDArray[np.int16], pts: int) -> None:
         sinks = list(self._sinks.values())
-        opus = any(sink.wants_opus for sink in sinks)
-        packets = tuple(self._opus.encode(samples, pts)) if opus else ()
+        packets: tuple[MediaPacket, ...] = ()
+        if any(sink.wants_opus for sink in sinks):
+            self._opus = self._opus or OpusEncoder()
+            packets = tuple(self._opus.encode(samples, pts))
         for sink in sinks:
             sink.send_sound(Sound(samples, pts, packets))
 
@@ -174,4 +176,5 @@ class Sinks:
     async def close(self) -> None:
         sinks = list(self._sinks.values())
         self._sinks.clear()
+        self._opus = None  # its native threads end here, not when a garbage collection comes
         await asyncio.gather(*(sink.close() for sink in sinks))

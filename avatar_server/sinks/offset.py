@@ -83,6 +83,7 @@ class OffsetSink:
         if self._releasing is not None:
             self._releasing.cancel()
             await asyncio.gather(self._releasing, return_exceptions=True)
+        self._opus = None
         await self.sink.close()
 
     async def _release(self) -> None:

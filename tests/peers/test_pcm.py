@@ -116,7 +116,8 @@ async def test_a_stream_slower_than_real_time_has_gaps_and_loses_nothing(
 
 async def test_a_stream_faster_than_real_time_is_paced(testcard_server: RealServer) -> None:
     """Four minutes of sound at once: the server takes ten seconds of it and what the sockets hold
-    (which may be a minute's megabytes), reports how much it holds, and an interruption from elsewhere ends it."""
+    (which may be a minute's megabytes), reports how much, and an interruption from elsewhere
+    ends it."""
     async with listening(testcard_server.url) as ear:
         async with speaking(testcard_server.url, ear, rate_hz=48_000, channels=2) as pcm:
 
