@@ -82,7 +82,7 @@ async def timing(seconds: float, folder: Path) -> Figures:
         async with browser_page(server.url + "/", microphone=microphone) as page:
             await go_live(page)
             await asyncio.sleep(SETTLE_S)
-            browsers = await _browsers_skew_ms(page, seconds)
+            browsers = await browsers_skew_ms(page, seconds)
             mic = np.array([t for t, _ in await probe(page, "micOnsets")])
             sound = await probe(page, "soundOnsets")
             frames = await probe(page, "frames")
@@ -92,7 +92,7 @@ async def timing(seconds: float, folder: Path) -> Figures:
     }
 
 
-async def _browsers_skew_ms(page: Page, seconds: float) -> list[float]:
+async def browsers_skew_ms(page: Page, seconds: float) -> list[float]:
     """Once a second, what the browser itself estimates: the media time of the picture it shows
     less that of the sound it plays. Free of the WebAudio tap's delay."""
     skews = []

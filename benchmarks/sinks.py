@@ -25,10 +25,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
-from playwright.async_api import Page
 
 from benchmarks import barge_in, obs_alpha, offsets
 from benchmarks.encodes import encodes_per_frame
+from benchmarks.live import browsers_skew_ms
 from benchmarks.owned import Owned, pcm_beeps
 from benchmarks.report import Figures, report
 from benchmarks.timing import Seen, base_s, figures_of, percentile
@@ -94,7 +94,7 @@ async def in_browser(url: str, seconds: float) -> tuple[Seen, list[float]]:
         await probe(page, "start()")
         await asyncio.sleep(SETTLE_S)
         await page.evaluate("() => { __probe.frames.length = 0; }")
-        skews = await _estimates_ms(page, seconds)
+        skews = await browsers_skew_ms(page, seconds)
         frames = await probe(page, "frames")
         origin_s = await page.evaluate("performance.timeOrigin / 1000")
     shift_s = origin_s - (time.time() - time.monotonic())
@@ -105,25 +105,6 @@ async def in_browser(url: str, seconds: float) -> tuple[Seen, list[float]]:
             seen.pictures.append((frame["pts"], at_s, frame["flash"]))
             seen.arrivals.append((frame["pts"], at_s))
     return seen, skews
-
-
-async def _estimates_ms(page: Page, seconds: float) -> list[float]:
-    skews = []
-    for _ in range(int(seconds)):
-        await asyncio.sleep(1)
-        playing = await page.evaluate(
-            """async () => {
-              const now = {};
-              (await window.__peer.getStats()).forEach((report) => {
-                if (report.type === "inbound-rtp")
-                  now[report.kind] = report.estimatedPlayoutTimestamp;
-              });
-              return now;
-            }"""
-        )
-        if playing.get("video") and playing.get("audio"):
-            skews.append(float(playing["audio"] - playing["video"]))
-    return skews
 
 
 @asynccontextmanager

@@ -12,13 +12,12 @@ from fractions import Fraction
 from typing import Protocol
 
 import av
-from av.video.frame import PictureType
 
+from avatar_server.worker.context import open_context, stamped
 from avatar_server.worker.stacking import ALPHA, planar, stacked
 from avatar_server.worker.vp9 import VP9_ALPHA, Vp9AlphaEncoder
 from sonic_stream.media import ByteArray, MediaPacket
 
-KEYFRAME_INTERVAL = 3000
 ALPHA_BITRATE = 1.25  # the matte is still but for its edge
 # H.264 levels (table A-1): macroblocks a second, macroblocks a picture.
 _LEVELS = (("3.1", 108_000, 3600), ("4", 245_760, 8192), ("5", 589_824, 22_080),
@@ -93,27 +92,13 @@ class LibavEncoder:
         self._codec = codec
         self._layout = stacked if codec.endswith(ALPHA) else planar
         self._fps = fps
-        name, options = settings
-        context = av.CodecContext.create(name, "w")
-        context.width, context.height = size
-        context.pix_fmt = "yuv420p"
-        context.framerate = fps
-        context.time_base = 1 / fps
-        context.bit_rate = bitrate_bps
-        context.gop_size = KEYFRAME_INTERVAL
-        context.thread_count = 1
-        context.options = options
-        context.open()
-        self._context = context
+        self._context = open_context(settings, ("yuv420p", *size), fps, bitrate_bps)
 
     def encode(self, picture: ByteArray, pts: int, *, keyframe: bool) -> MediaPacket | None:
         """`picture` uint8 [H, W, 3] RGB; with alpha also [H, W, 4]. None when the encoder
         skipped it."""
         frame = av.VideoFrame.from_ndarray(self._layout(picture), format="yuv420p")
-        frame.pts = pts
-        frame.time_base = 1 / self._fps
-        frame.pict_type = PictureType.I if keyframe else PictureType.NONE
-        packets = self._context.encode(frame)
+        packets = self._context.encode(stamped(frame, pts, self._fps, keyframe=keyframe))
         if not packets:
             return None
         return MediaPacket(

@@ -7,12 +7,11 @@ from fractions import Fraction
 
 import av
 import numpy as np
-from av.video.frame import PictureType
 
+from avatar_server.worker.context import open_context, stamped
 from sonic_stream.media import ByteArray, MediaPacket
 
 VP9_ALPHA = "vp9+alpha"
-KEYFRAME_INTERVAL = 3000
 ID_BYTES = 8  # before the alpha picture libvpx's side data holds Matroska's BlockAddID
 _LENGTH = struct.Struct("<I")
 
@@ -36,17 +35,9 @@ class Vp9AlphaEncoder:
 
     def __init__(self, size_px: int, fps: Fraction, bitrate_bps: int) -> None:
         self._fps = fps
-        context = av.CodecContext.create("libvpx-vp9", "w")
-        context.width = context.height = size_px
-        context.pix_fmt = "yuva420p"
-        context.framerate = fps
-        context.time_base = 1 / fps
-        context.bit_rate = bitrate_bps
-        context.gop_size = KEYFRAME_INTERVAL
-        context.thread_count = 1
-        context.options = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"}
-        context.open()
-        self._context = context
+        options = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"}
+        layout = ("yuva420p", size_px, size_px)
+        self._context = open_context(("libvpx-vp9", options), layout, fps, bitrate_bps)
 
     def encode(self, picture: ByteArray, pts: int, *, keyframe: bool) -> MediaPacket | None:
         """`picture` uint8 [H, W, 3 or 4] RGB or RGBA with straight alpha."""
@@ -54,10 +45,7 @@ class Vp9AlphaEncoder:
             opaque = np.full((*picture.shape[:2], 1), 255, np.uint8)
             picture = np.concatenate([picture, opaque], axis=2)
         frame = av.VideoFrame.from_ndarray(picture, format="rgba").reformat(format="yuva420p")
-        frame.pts = pts
-        frame.time_base = 1 / self._fps
-        frame.pict_type = PictureType.I if keyframe else PictureType.NONE
-        packets = self._context.encode(frame)
+        packets = self._context.encode(stamped(frame, pts, self._fps, keyframe=keyframe))
         if not packets:
             return None
         (packet,) = packets
