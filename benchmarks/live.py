@@ -2,8 +2,9 @@
 
     python -m benchmarks.live --seconds 60 --json FILE
 
-Two runs: `testcard` measures time (its flash and the beep belong to one instant), `lite` what a
-user gets. Chromium, server and worker share the machine, as they do on a laptop.
+Three runs: `testcard` measures time (its flash and the beep belong to one instant), `lite` what a
+user gets, and a calibration session how exactly commanded offsets are met on the wire
+(`benchmarks.offsets`). Chromium, server and worker share the machine, as they do on a laptop.
 
 `skew_ms` is the browser's own estimate of what it shows against what it plays; negative: the
 picture is early. `tapped_skew_ms` is measured from outside, flash against beep, but the sound is
@@ -23,12 +24,14 @@ from pathlib import Path
 import numpy as np
 from playwright.async_api import Page
 
+from benchmarks import offsets
 from benchmarks.report import Figures, report
 from benchmarks.sounds import beeps, voice, write_wav
 from tests.peers.browser import browser_page, picture_shown, probe
 from tests.peers.real_server import real_server
 
 SETTLE_S = 25.0  # the browser's audio-video synchronisation needs this long
+OFFSETS_MS = (-300, -50, -10, 10, 50, 300)
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -193,7 +196,9 @@ async def _server_stats(page: Page) -> Figures:
 async def run(seconds: float) -> Figures:
     with tempfile.TemporaryDirectory() as folder:
         figures = await timing(seconds, Path(folder))
-        return figures | await experience(seconds, Path(folder))
+        figures |= await experience(seconds, Path(folder))
+    with real_server(engine={"name": "testcard", "size_px": 256}) as server:
+        return figures | await offsets.figures(server, OFFSETS_MS)
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from avatar_server.sources.beeps import PERIOD_S
 from benchmarks.listener import Received, listener
+from benchmarks.report import Figures
 from tests.peers.clients import Control, control
 from tests.peers.real_server import RealServer
 from tests.peers.rest import call
@@ -114,3 +115,14 @@ async def measure(
             "session": await errors_ms(received, for_all, offsets_ms, of_session=True),
             "viewer": await errors_ms(received, for_one, offsets_ms, of_session=False),
         }
+
+
+async def figures(server: RealServer, offsets_ms: tuple[int, ...] = OFFSETS_MS) -> Figures:
+    """The worst error of all, of a session's offsets and of a viewer's own."""
+    errors = await measure(server, offsets_ms)
+    worst = {of: max(abs(error) for error in by.values()) for of, by in errors.items()}
+    return {
+        "offset_error_ms_max": round(max(worst.values()), 2),
+        "offset_error_session_ms_max": round(worst["session"], 2),
+        "offset_error_viewer_ms_max": round(worst["viewer"], 2),
+    }

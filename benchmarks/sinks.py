@@ -141,16 +141,6 @@ async def sinks(server: RealServer, seconds: float, folder: Path, wanted: list[s
     return figures
 
 
-async def offset_figures(server: RealServer) -> Figures:
-    errors = await offsets.measure(server)
-    worst = {of: max(abs(error) for error in by.values()) for of, by in errors.items()}
-    return {
-        "offset_error_ms_max": round(max(worst.values()), 2),
-        "offset_error_session_ms_max": round(worst["session"], 2),
-        "offset_error_viewer_ms_max": round(worst["viewer"], 2),
-    }
-
-
 async def run(options: argparse.Namespace) -> Figures:
     wanted = options.only.split(",") if options.only else [*SINKS, *REST]
     figures: Figures = {}
@@ -165,7 +155,7 @@ async def run(options: argparse.Namespace) -> Figures:
             if set(wanted) & set(SINKS):
                 figures |= await sinks(server, options.seconds, folder, wanted)
             if "offsets" in wanted:
-                figures |= await offset_figures(server)
+                figures |= await offsets.figures(server)
             if "encodes" in wanted:
                 figures["encodes_per_frame"] = await encodes_per_frame(server)
     if "barge_in" in wanted:

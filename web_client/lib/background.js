@@ -1,5 +1,7 @@
 // The card that chooses what stands behind the person.
 
+import { showChoice } from "./choice.js";
+
 const KINDS = /** @type {const} */ (["keep", "blur", "colour", "image", "none"]);
 
 /**
@@ -30,24 +32,13 @@ export class BackgroundCard {
    * @param {Record<string, string>} words
    */
   show(background, allowed, words) {
-    const group = document.createElement("div");
-    group.className = "choice backgrounds";
-    group.setAttribute("role", "radiogroup");
-    group.setAttribute("aria-label", words.background);
-    for (const kind of KINDS) {
-      const label = document.createElement("label");
-      const input = document.createElement("input");
-      const checked = kind === kindOf(background);
-      const disabled = !allowed && kind !== "keep";
-      Object.assign(input, { type: "radio", name: "background", value: kind, checked, disabled });
-      input.onchange = () => this.picked(kind);
-      const name = document.createElement("span");
-      name.textContent = words[`background_${kind}`];
-      label.append(input, name);
-      group.append(label);
-    }
-    this.box.querySelector(".choice")?.remove();
-    this.box.querySelector("h2")?.after(group);
+    const items = KINDS.map((kind) => ({
+      value: kind,
+      text: words[`background_${kind}`],
+      checked: kind === kindOf(background),
+      disabled: !allowed && kind !== "keep",
+    }));
+    showChoice(this.box, "background", words.background, items, (kind) => this.picked(kind));
     if (background.startsWith("#")) this.colour.value = background;
     if (background.startsWith("image:")) this.image = background;
     this.reveal(kindOf(background));

@@ -1,5 +1,7 @@
 // What the page draws from data: portraits, voices, sliders, the fitness report, figures.
 
+import { showChoice } from "./choice.js";
+
 /** @typedef {{ id: string, name: string, thumbnail: string }} Portrait */
 /** @typedef {{ code: string, severity: string, message: string, advice: string }} Reason */
 
@@ -107,23 +109,12 @@ export function showSliders(box, settings, words, change) {
  * @param {(expression: string) => void} change
  */
 export function showExpressions(box, current, words, change) {
-  const group = document.createElement("div");
-  group.className = "choice";
-  group.setAttribute("role", "radiogroup");
-  group.setAttribute("aria-label", words.expression);
-  for (const expression of EXPRESSIONS) {
-    const label = document.createElement("label");
-    const input = document.createElement("input");
-    const checked = expression === current;
-    Object.assign(input, { type: "radio", name: "expression", value: expression, checked });
-    input.onchange = () => change(expression);
-    const name = document.createElement("span");
-    name.textContent = words[expression];
-    label.append(input, name);
-    group.append(label);
-  }
-  box.querySelector(".choice")?.remove();
-  box.append(group);
+  const items = EXPRESSIONS.map((expression) => ({
+    value: expression,
+    text: words[expression],
+    checked: expression === current,
+  }));
+  showChoice(box, "expression", words.expression, items, change);
 }
 
 /**
