@@ -30,7 +30,7 @@ from avatar_server.playout import (
     samples_of_ms,
     timeline_for,
 )
-from avatar_server.rtc.peer import RtcSettings
+from avatar_server.rtc.peer import RtcSettings, ViewerOffer
 from avatar_server.sinks.base import Feed, SinkError, Sinks
 from avatar_server.sinks.webrtc import Viewers
 from avatar_server.sources.base import Played
@@ -156,19 +156,11 @@ class Session:
         return evicted
 
     async def connect(
-        self,
-        viewer: str,
-        sdp: str,
-        *,
-        want_mic: bool,
-        alpha: bool = False,
-        offset_ms: int | None = None,
+        self, viewer: str, offer: ViewerOffer, *, offset_ms: int | None = None
     ) -> str:
         """Answer a viewer's offer with SDP. Raises `ServerFull` or `BadOffer`."""
-        peer = await self.viewers.join(
-            viewer, sdp, want_mic=want_mic, alpha=alpha, offset_ms=offset_ms
-        )
-        if want_mic:
+        peer = await self.viewers.join(viewer, offer, offset_ms=offset_ms)
+        if offer.want_mic:
             self.voice.attach("mic", peer.mic)
         return peer.answer_sdp
 

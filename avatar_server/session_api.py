@@ -19,6 +19,7 @@ from avatar_server import profiles, protocol
 from avatar_server.control import carry_out
 from avatar_server.errors import AvatarError
 from avatar_server.requests import Parts, body_of
+from avatar_server.rtc.peer import ViewerOffer
 from avatar_server.session import Session
 from avatar_server.sessions import SessionPlan
 
@@ -158,14 +159,13 @@ async def whep(
     the picture is twice as high: colours above, the person's matte below. `offset_ms`,
     or a `profile` and the viewer's `kind`, give this viewer a lip-sync offset of its own."""
     session = server.sessions.get(ident)
-    offer = (await body_of(request, protocol.MAX_MESSAGE_BYTES)).decode("utf-8", errors="replace")
+    sdp = (await body_of(request, protocol.MAX_MESSAGE_BYTES)).decode("utf-8", errors="replace")
     offset_ms = watching.offset_ms
     if offset_ms is None and watching.profile:
         offset_ms = await server.profiles.offset_ms(watching.profile, watching.kind)
     viewer = "whep-" + secrets.token_urlsafe(12)
-    answer = await session.connect(
-        viewer, offer, want_mic=False, alpha=watching.alpha, offset_ms=offset_ms
-    )
+    offer = ViewerOffer(sdp, alpha=watching.alpha)
+    answer = await session.connect(viewer, offer, offset_ms=offset_ms)
     return Response(
         answer,
         status_code=201,

@@ -12,6 +12,7 @@ from avatar_server import protocol
 from avatar_server.control import carry_out
 from avatar_server.errors import AvatarError, BadMessage, NotAllowed
 from avatar_server.outbox import Outbox
+from avatar_server.rtc.peer import ViewerOffer
 from avatar_server.server import Server
 from avatar_server.session import Session
 from avatar_server.sessions import SessionPlan
@@ -115,9 +116,8 @@ class Connection:
             case protocol.Ping():
                 self._tell(protocol.encode("pong", t=message.t))
             case protocol.Offer():
-                answer = await client.session.connect(
-                    client.viewer, message.sdp, want_mic=client.is_studio, alpha=message.alpha
-                )
+                offer = ViewerOffer(message.sdp, want_mic=client.is_studio, alpha=message.alpha)
+                answer = await client.session.connect(client.viewer, offer)
                 self._tell(protocol.encode("answer", sdp=answer))
             case protocol.Hello():
                 raise BadMessage("hello was already said")

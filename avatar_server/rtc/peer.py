@@ -57,6 +57,16 @@ def ice_server(text: str) -> RTCIceServer:
     return RTCIceServer(urls=url, username=parts.username, credential=parts.password)
 
 
+@dataclass(frozen=True, slots=True)
+class ViewerOffer:
+    """An SDP offer, all candidates included, and what its sender is granted: its microphone is
+    heard (if offered); `alpha`: the picture's matte lies below its colours."""
+
+    sdp: str
+    want_mic: bool = False
+    alpha: bool = False
+
+
 class Peer:
     """Made by `answer`. `mic` is the client's microphone, if it was wanted and offered;
     `video_codec` names the packets that it is sent: "vp8", "h264", or such "+alpha"."""
@@ -79,22 +89,15 @@ class Peer:
 
     @classmethod
     async def answer(
-        cls,
-        sdp: str,
-        *,
-        settings: RtcSettings,
-        want_mic: bool,
-        alpha: bool = False,
-        on_keyframe: Callable[[str], None],
+        cls, offer: ViewerOffer, *, settings: RtcSettings, on_keyframe: Callable[[str], None]
     ) -> Peer:
-        """Answer an offer, all candidates included. With `alpha` the picture's matte lies below
-        its colours. Raises `BadOffer`; leaves nothing behind."""
+        """Raises `BadOffer`; leaves nothing behind then."""
         servers = [ice_server(text) for text in settings.ice_servers]
         connection = RTCPeerConnection(RTCConfiguration(iceServers=servers))
-        peer = cls(connection, on_keyframe, alpha=alpha)
+        peer = cls(connection, on_keyframe, alpha=offer.alpha)
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                await peer._negotiate(sdp, settings, want_mic=want_mic)
+                await peer._negotiate(offer, settings)
         except BaseException as error:
             await peer.close()
             if isinstance(error, BAD_SDP):
@@ -132,11 +135,11 @@ class Peer:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self._connection.close()
 
-    async def _negotiate(self, sdp: str, settings: RtcSettings, *, want_mic: bool) -> None:
+    async def _negotiate(self, offer: ViewerOffer, settings: RtcSettings) -> None:
         connection = self._connection
-        await connection.setRemoteDescription(RTCSessionDescription(sdp=sdp, type="offer"))
+        await connection.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
         for transceiver in connection.getTransceivers():
-            self._take(transceiver, want_mic=want_mic)
+            self._take(transceiver, want_mic=offer.want_mic)
         if not connection.getTransceivers():
             raise BadOffer("the offer asks for neither sound nor picture")
         answer = await connection.createAnswer()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from avatar_server.clock import Clock, MonotonicClock
 from avatar_server.errors import ServerFull
-from avatar_server.rtc.peer import Peer, RtcSettings
+from avatar_server.rtc.peer import Peer, RtcSettings, ViewerOffer
 from avatar_server.sinks.base import Sound
 from avatar_server.sinks.offset import OffsetSink
 from sonic_stream.media import MediaPacket
@@ -67,15 +67,7 @@ class Viewers:
     def __len__(self) -> int:
         return len(self._peers)
 
-    async def join(
-        self,
-        viewer: str,
-        sdp: str,
-        *,
-        want_mic: bool,
-        alpha: bool = False,
-        offset_ms: int | None = None,
-    ) -> Peer:
+    async def join(self, viewer: str, offer: ViewerOffer, *, offset_ms: int | None = None) -> Peer:
         """Answer a viewer's offer, replacing the viewer's former connection (whose offset it
         keeps unless it brings one).
 
@@ -89,10 +81,7 @@ class Viewers:
             offset_ms = self._peers[viewer].offset_ms if viewer in self._peers else 0
         try:
             await self.leave(viewer)
-            peer = await Peer.answer(
-                sdp, settings=self._settings, want_mic=want_mic, alpha=alpha,
-                on_keyframe=self._on_keyframe,
-            )  # fmt: skip
+            peer = await Peer.answer(offer, settings=self._settings, on_keyframe=self._on_keyframe)
         finally:
             self._joining -= 1
         self._peers[viewer] = OffsetSink(PeerSink(peer), self._clock)

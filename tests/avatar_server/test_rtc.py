@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from avatar_server.rtc.aiortc_internals import host_addresses
 from avatar_server.rtc.opus import OpusDecoder, OpusEncoder
-from avatar_server.rtc.peer import BadOffer, Peer, RtcSettings, ice_server
+from avatar_server.rtc.peer import BadOffer, Peer, RtcSettings, ViewerOffer, ice_server
 from avatar_server.rtc.receive import MAX_LEVEL, PACKET, MicBuffer
 from avatar_server.rtc.tracks import PacketTrack
 from sonic_stream.media import MediaPacket
@@ -203,7 +203,7 @@ async def connected() -> AsyncIterator[tuple[RTCPeerConnection, Peer, list[str]]
     asked: list[str] = []
     async with client() as viewer:
         peer = await Peer.answer(
-            viewer.localDescription.sdp, settings=LOOPBACK, want_mic=False, on_keyframe=asked.append
+            ViewerOffer(viewer.localDescription.sdp), settings=LOOPBACK, on_keyframe=asked.append
         )
         answer = RTCSessionDescription(sdp=peer.answer_sdp, type="answer")
         await viewer.setRemoteDescription(answer)
@@ -265,7 +265,8 @@ async def test_strange_datagrams_do_not_end_a_connection(data: bytes) -> None:
 async def test_offers_that_are_none_leave_nothing_behind(sdp: str) -> None:
     before = len(asyncio.all_tasks())
     with pytest.raises(BadOffer):
-        await Peer.answer(sdp, settings=LOOPBACK, want_mic=True, on_keyframe=lambda codec: None)
+        offer = ViewerOffer(sdp, want_mic=True)
+        await Peer.answer(offer, settings=LOOPBACK, on_keyframe=lambda codec: None)
     await asyncio.sleep(0.05)
     assert len(asyncio.all_tasks()) == before
 

@@ -14,7 +14,7 @@ import pytest
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from avatar_server.rtc.aiortc_internals import host_addresses
-from avatar_server.rtc.peer import Peer, RtcSettings
+from avatar_server.rtc.peer import Peer, RtcSettings, ViewerOffer
 from avatar_server.worker.encoders import open_encoder
 from tests.peers.udp_proxy import Address, Weather, relay
 
@@ -96,9 +96,8 @@ async def connected(
         with host_addresses(("127.0.0.1",)):
             await client.setLocalDescription(await client.createOffer())
         peer = await Peer.answer(
-            through(client.localDescription.sdp, far),
+            ViewerOffer(through(client.localDescription.sdp, far), want_mic=True),
             settings=RtcSettings(host_addresses=("127.0.0.1",)),
-            want_mic=True,
             on_keyframe=lambda codec: wanted.set(),
         )
         try:
