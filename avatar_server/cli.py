@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -25,6 +26,13 @@ from avatar_server.protocol import MAX_MESSAGE_BYTES
 from avatar_server.server import Server
 
 log = logging.getLogger("avatar_server")
+
+
+def settle() -> None:
+    """What is loaded by now stays: the garbage collector need not look at it any more. Else a full
+    collection would stop every session for 40 ms."""
+    gc.collect()
+    gc.freeze()
 
 
 class DrainingServer(uvicorn.Server):
@@ -50,6 +58,7 @@ class DrainingServer(uvicorn.Server):
             raise
         await super().startup(sockets)
         if self.started:
+            settle()
             log.info(self._announcement)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

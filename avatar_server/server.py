@@ -99,7 +99,9 @@ class Server:
             await self._choose()
         self._default = await self.portraits.prepare_default()
         await asyncio.gather(
-            self.pool.start(), self.portraits.prepare_rest(), self.speech.warm_up()
+            self.pool.start(self._default.identity),
+            self.portraits.prepare_rest(),
+            self.speech.warm_up(),
         )
         for section in self.config.sessions:
             plan = self._permanent(section)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hmac
 import logging
 import secrets
@@ -88,6 +89,8 @@ class Sessions:
             self._opening -= 1
         self._tokens.write(session.id, plan.token)
         task = asyncio.create_task(self._supervise(session), name=f"session {session.id}")
+        # What it leaves in cycles, connections most of all, goes at once: see `cli`.
+        task.add_done_callback(lambda _: gc.collect())
         self._live[session.id] = (session, task, self._clock.now_s())
         self._metrics.sessions.set(len(self._live))
         return session

@@ -160,11 +160,11 @@ class Push:
 
 @runtime_checkable
 class SharedEngine(Engine, Protocol):
-    """An engine with so much to load that one process hosts several of its streams."""
+    """An engine that makes the pictures of several streams in one batch."""
 
     @property
     def streams(self) -> int:
-        """How many a process may host."""
+        """See `streams_of`."""
         ...
 
     def push_together(self, pushes: Sequence[Push]) -> list[list[FrameChunk]]:
@@ -174,7 +174,9 @@ class SharedEngine(Engine, Protocol):
 
 
 def streams_of(engine: Engine) -> int:
-    return engine.streams if isinstance(engine, SharedEngine) else 1
+    """How many streams a process may host, if the engine says so by a property `streams`; 0: as
+    many as its worker finds time for."""
+    return int(getattr(engine, "streams", 1))
 
 
 def push_all(engine: Engine, pushes: Sequence[Push]) -> list[list[FrameChunk]]:
@@ -182,6 +184,15 @@ def push_all(engine: Engine, pushes: Sequence[Push]) -> list[list[FrameChunk]]:
     if isinstance(engine, SharedEngine):
         return engine.push_together(pushes)
     return [push.stream.push(push.audio, render=push.render) for push in pushes]
+
+
+def prefetch(engine: Engine, identity: IdentityLatents, options: StreamOptions) -> object:
+    """What a stream of these begins with, if the engine has a method `prefetch` that makes it. As
+    long as the result is kept, `open`, `set_identity` and `configure` are quick. In any thread.
+
+    Raises `ValueError` when the engine cannot show it."""
+    make = getattr(engine, "prefetch", None)
+    return make(identity, options) if make is not None else None
 
 
 ENGINES = {

@@ -28,16 +28,18 @@ GREETING = -1  # what a worker says of itself belongs to no stream
 
 @dataclass(frozen=True, slots=True)
 class EngineRequest:
-    """Which engine a worker loads, and how long that may take."""
+    """Which engine a worker loads, and how long that may take. `identity`: a prepared portrait by
+    which it measures how many streams it has time for."""
 
     name: str
     size_px: int
     settings: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     start_timeout_s: float = START_TIMEOUT_S
+    identity: str = ""
 
     def as_json(self) -> str:
         fields = {"name": self.name, "size_px": self.size_px, "settings": dict(self.settings)}
-        return json.dumps(fields)
+        return json.dumps(fields | {"identity": self.identity})
 
 
 class WorkerProcess:

@@ -61,17 +61,24 @@ WorkerEvent = MediaPacket | WorkerStats | WorkerRestarted | WorkerError
 
 @dataclass(eq=False, slots=True)
 class _Host:
-    """A worker process, loaded or still loading, and how many streams have a place in it."""
+    """A worker process, loaded or still loading, how many streams it hosts at most (while it loads,
+    as many as the one before), and how many have a place in it."""
 
     task: asyncio.Task[WorkerProcess]
+    places: int
     taken: int = 0
+
+    @property
+    def free(self) -> int:
+        return max(self.places - self.taken, 0)
 
 
 class WorkerPool:
     """Keeps `spare` places in workers with a loaded engine, so that a session starts at once.
 
-    How many streams a process hosts is the engine's word: one for a light engine, several where
-    the weights fill a card. There are never more than `limit` places taken.
+    How many streams a process hosts is the engine's word, or that of the worker, which measures
+    what a picture takes. A new process begins when those that there are have no spare place; of
+    these a stream goes where the fewest are. There are never more than `limit` places taken.
     """
 
     def __init__(
@@ -86,8 +93,11 @@ class WorkerPool:
         self._opened = 0
         self._closed = False
 
-    async def start(self) -> None:
-        """Returns when the first spare is warm. Raises `WorkerFailed`."""
+    async def start(self, identity: Path | None = None) -> None:
+        """Returns when the first spare is warm. `identity`: a portrait to rehearse with; without
+        one, and without the engine's word, a process hosts one stream. Raises `WorkerFailed`."""
+        if identity is not None:
+            self._engine = replace(self._engine, identity=str(identity))
         self._refill()
         if self._hosts:
             await asyncio.shield(self._hosts[0].task)
@@ -105,8 +115,8 @@ class WorkerPool:
     async def take(self) -> Place:
         """A place in a loaded worker, a warm one if there is. Raises `WorkerFailed`."""
         while True:
-            host = next((h for h in self._hosts if h.taken < self._places), None)
-            host = host or self._begin()
+            open_ = [host for host in self._hosts if host.free]
+            host = min(open_, key=lambda host: host.taken) if open_ else self._begin()
             host.taken += 1
             self._refill()
             try:
@@ -125,12 +135,12 @@ class WorkerPool:
         hosted a single stream: the next session begins in a fresh one."""
         worker = place.worker
         worker.leave(place.stream)
-        host = next((h for h in self._hosts if h.task.done() and _loaded(h) is worker), None)
+        host = next((h for h in self._hosts if _worker_of(h) is worker), None)
         if host is None:  # another stream found it broken first
             return
         host.taken -= 1
-        spare = self._free() - self._places
-        if broken or (host.taken == 0 and (self._places == 1 or spare >= self._spare)):
+        elsewhere = self._free() - host.free
+        if broken or (host.taken == 0 and (host.places == 1 or elsewhere >= self._spare)):
             self._forget(host)
             await worker.kill()
         self._refill()
@@ -146,7 +156,7 @@ class WorkerPool:
         self._hosts.clear()
 
     def _free(self) -> int:
-        return sum(max(self._places - host.taken, 0) for host in self._hosts)
+        return sum(host.free for host in self._hosts)
 
     def _refill(self) -> None:
         taken = sum(host.taken for host in self._hosts)
@@ -154,23 +164,28 @@ class WorkerPool:
             self._begin()
 
     def _begin(self) -> _Host:
-        host = _Host(asyncio.create_task(self._load(), name="worker start"))
+        load = asyncio.create_task(WorkerProcess.start(self._engine), name="worker start")
+        host = _Host(load, self._places)
+        load.add_done_callback(lambda _: self._loaded(host))
         self._hosts.append(host)
         return host
 
-    async def _load(self) -> WorkerProcess:
-        worker = await WorkerProcess.start(self._engine)
-        self._places = worker.streams
-        return worker
+    def _loaded(self, host: _Host) -> None:
+        worker = _worker_of(host)
+        if worker is not None:
+            host.places = self._places = worker.streams
+            self._refill()
 
     def _forget(self, host: _Host) -> None:
         if host in self._hosts:
             self._hosts.remove(host)
 
 
-def _loaded(host: _Host) -> WorkerProcess | None:
-    failed = host.task.cancelled() or host.task.exception() is not None
-    return None if failed else host.task.result()
+def _worker_of(host: _Host) -> WorkerProcess | None:
+    """None while it loads, and when it could not."""
+    task = host.task
+    loaded = task.done() and not task.cancelled() and task.exception() is None
+    return task.result() if loaded else None
 
 
 class WorkerStream:
@@ -257,11 +272,14 @@ class WorkerStream:
             async with asyncio.timeout(HANG_S if self._codecs else None):
                 message = await self._place.receive()
                 self._broken = message is None
-                return message
         except TimeoutError:
             log.warning("a worker made nothing for %g s", HANG_S)
             self._broken = worker.messages == before  # else only this stream is in trouble
             return None
+        if message is not None and message.kind == "failed":
+            log.warning("a stream of a worker failed: %s", message.fields["message"])
+            return None
+        return message
 
     async def _restart(self) -> WorkerEvent:
         now_s = self._clock.now_s()

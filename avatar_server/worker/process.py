@@ -1,20 +1,22 @@
 """The worker: hosts streams of one engine, encodes what they draw, speaks the wire.
 
-One thread, no event loop: read what has come, advance the streams, send what was made.
-When it is late it advances without drawing (never queues), so that picture and sound stay
-together and the newest picture is shown.
+No event loop: one thread reads what has come, advances the streams and sends what was made; a
+second one (`loader`) makes what takes longer than a picture may. A stream that is late advances
+without drawing (never queues), so that picture and sound stay together and the newest picture is
+shown.
 """
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import select
 import signal
 import socket
 from collections import Counter, deque
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from time import perf_counter
@@ -24,12 +26,15 @@ import cv2
 import numpy as np
 
 from avatar_server.metrics import Rolling
-from avatar_server.worker.encoders import VideoEncoder, open_encoder
+from avatar_server.worker.capacity import measured_places
+from avatar_server.worker.encoders import VideoEncoder
+from avatar_server.worker.loader import Loader, Ready, Wanted, with_alpha
 from avatar_server.worker.stacking import ALPHA, over
 from avatar_server.worker.wire import Decoder, WireMessage, encode
 from sonic_stream.engine import (
     Engine,
     Push,
+    SharedEngine,
     Stream,
     StreamOptions,
     load_engine,
@@ -57,7 +62,6 @@ class HostedStream:
     stream: Stream
     options: StreamOptions
     spec: EngineSpec
-    bitrate_bps: int
     decimator: Decimator
     waiting: deque[AudioChunk] = field(default_factory=deque)
     encoders: dict[str, VideoEncoder] = field(default_factory=dict)
@@ -68,21 +72,15 @@ class HostedStream:
     dropped: int = 0
     encodes: Counter[str] = field(default_factory=Counter)
 
-    def set_codecs(self, codecs: list[str]) -> None:
-        """Keep, open and close encoders; a new one starts with a key frame by itself."""
-        for codec in self.encoders.keys() - set(codecs):
-            del self.encoders[codec]
-        for codec in codecs:
-            if codec not in self.encoders:
-                self.encoders[codec] = open_encoder(
-                    codec, self.spec.size_px, self.spec.fps, self.bitrate_bps
-                )
+    def set_codecs(self, codecs: Sequence[str], opened: Mapping[str, VideoEncoder]) -> None:
+        """Keep, add and close encoders; a new one starts with a key frame by itself."""
+        known = self.encoders | dict(opened)
+        self.encoders = {codec: known[codec] for codec in codecs}
         self.configure(self.options)
 
     def configure(self, options: StreamOptions) -> None:
-        """The stream draws alpha as long as somebody watches it. Raises `ValueError`."""
-        wanted = any(codec.endswith(ALPHA) for codec in self.encoders)
-        self.stream.configure(replace(options, alpha=wanted))
+        """Raises `ValueError`."""
+        self.stream.configure(with_alpha(options, tuple(self.encoders)))
         self.options = options
 
     def take(self) -> Push:
@@ -129,81 +127,116 @@ class HostedStream:
 class Worker:
     """Serves one connection until it closes."""
 
-    def __init__(self, connection: socket.socket, engine: Engine) -> None:
+    def __init__(self, connection: socket.socket, engine: Engine, places: int) -> None:
         self._connection = connection
         self._engine = engine
+        self._places = places
         self._decoder = Decoder()
+        self._loader = Loader(engine)
+        self._heard: dict[int, deque[AudioChunk]] = {}  # by stream, also one not open yet
         self._streams: dict[int, HostedStream] = {}
 
     def serve(self) -> None:
-        streams = streams_of(self._engine)
-        self._send("loaded", {"spec": spec_fields(self._engine.spec), "streams": streams})
+        spec = spec_fields(self._engine.spec)
+        self._send("loaded", {"spec": spec, "streams": self._places})
         while self._receive():
             self._advance()
 
     def _receive(self) -> bool:
         """Take all that has come; wait only when nothing is left to do. False at the end."""
         busy = any(hosted.waiting for hosted in self._streams.values())
-        while select.select([self._connection], [], [], 0 if busy else None)[0]:
-            data = self._connection.recv(1 << 20)
-            if not data:
-                return False
-            for message in self._decoder.feed(data):
-                self._handle(message)
+        sources = [self._connection, self._loader.wake]
+        while readable := select.select(sources, [], [], 0 if busy else None)[0]:
+            for ready in self._loader.take():
+                self._apply(ready)
+            if self._connection in readable:
+                data = self._connection.recv(1 << 20)
+                if not data:
+                    return False
+                for message in self._decoder.feed(data):
+                    self._handle(message)
             busy = True
         return True
 
     def _handle(self, message: WireMessage) -> None:
-        fields = message.fields
-        ident = int(fields["stream"])
-        try:
-            if message.kind == "open":
-                self._open(ident, fields)
-            elif ident in self._streams:
-                self._command(self._streams[ident], message)
-            if message.kind == "close":
-                self._streams.pop(ident, None)
-        except (ValueError, OSError) as error:
-            self._send("error", {"stream": ident, "message": str(error)})
-
-    def _open(self, ident: int, fields: dict[str, Any]) -> None:
-        identity = IdentityLatents.load(Path(fields["identity"]))
-        options = StreamOptions(**fields["options"])
-        self._streams[ident] = HostedStream(
-            stream=self._engine.open(identity, options),
-            options=options,
-            spec=self._engine.spec,
-            bitrate_bps=fields["bitrate_bps"],
-            decimator=Decimator(WIRE_RATE_HZ // self._engine.spec.sample_rate_hz),
-        )
-        self._streams[ident].set_codecs(fields["codecs"])
-
-    def _command(self, hosted: HostedStream, message: WireMessage) -> None:
-        fields = message.fields
-        match message.kind:
-            case "audio":
+        """Sound waits for its stream; everything else is made ready first."""
+        fields, ident = message.fields, int(message.fields["stream"])
+        if message.kind == "audio":
+            if ident in self._heard:
                 samples = np.frombuffer(message.body, np.int16).astype(np.float32) / 32768
-                hosted.waiting.append(
-                    AudioChunk(samples, WIRE_RATE_HZ, fields["pts"], fields["generation"])
-                )
+                chunk = AudioChunk(samples, WIRE_RATE_HZ, fields["pts"], fields["generation"])
+                self._heard[ident].append(chunk)
+            return
+        if message.kind == "open":
+            self._heard[ident] = deque()
+        if message.kind == "close":
+            self._forget(ident)
+        self._loader.put(message)
+
+    def _apply(self, ready: Ready) -> None:
+        message, ident = ready.message, int(ready.message.fields["stream"])
+        if ident not in self._heard:  # it has left meanwhile
+            return
+        try:
+            if ready.error or ready.wanted is None:
+                raise ValueError(ready.error)
+            if message.kind == "open":
+                self._open(ident, ready.wanted)
+            self._command(self._streams[ident], message, ready)
+        except (ValueError, OSError) as error:
+            kind = "error" if ident in self._streams else "failed"
+            self._send(kind, {"stream": ident, "message": str(error)})
+
+    def _open(self, ident: int, wanted: Wanted) -> None:
+        self._streams[ident] = HostedStream(
+            stream=self._engine.open(wanted.identity, wanted.drawn),
+            options=wanted.options,
+            spec=self._engine.spec,
+            decimator=Decimator(WIRE_RATE_HZ // self._engine.spec.sample_rate_hz),
+            waiting=self._heard[ident],
+        )
+
+    def _command(self, hosted: HostedStream, message: WireMessage, ready: Ready) -> None:
+        wanted = ready.wanted
+        assert wanted is not None
+        match message.kind:
             case "options":
-                hosted.configure(StreamOptions(**fields["options"]))
+                hosted.configure(wanted.options)
             case "identity":
-                hosted.stream.set_identity(IdentityLatents.load(Path(fields["identity"])))
-            case "codecs":
-                hosted.set_codecs(fields["codecs"])
+                hosted.stream.set_identity(wanted.identity)
+            case "open" | "codecs":
+                hosted.set_codecs(wanted.codecs, ready.encoders)
             case "keyframe":
-                hosted.keyframes.add(fields["codec"])
+                hosted.keyframes.add(message.fields["codec"])
+
+    def _forget(self, ident: int) -> None:
+        self._heard.pop(ident, None)
+        self._streams.pop(ident, None)
 
     def _advance(self) -> None:
-        """A piece of sound for each stream that has some; what falls due is made together."""
+        """A piece of sound for each stream that has some. What an engine makes in one batch fails
+        together, and ends the process; else a stream that fails ends alone."""
         for hosted in self._streams.values():
             hosted.skip()
-        turn = [(ident, hosted) for ident, hosted in self._streams.items() if hosted.waiting]
-        pushes = [hosted.take() for _, hosted in turn]
-        for (ident, hosted), made in zip(turn, push_all(self._engine, pushes), strict=True):
+        turn = [ident for ident, hosted in self._streams.items() if hosted.waiting]
+        if isinstance(self._engine, SharedEngine):
+            self._push(turn)
+            return
+        for ident in turn:
+            try:
+                self._push([ident])
+            except ConnectionError:
+                raise
+            except Exception as error:
+                log.exception("stream %d failed", ident)
+                self._forget(ident)
+                self._send("failed", {"stream": ident, "message": repr(error)})
+
+    def _push(self, turn: list[int]) -> None:
+        pushes = [self._streams[ident].take() for ident in turn]
+        for ident, made in zip(turn, push_all(self._engine, pushes), strict=True):
             for frames in made:
-                self._emit(ident, hosted, frames)
+                self._emit(ident, self._streams[ident], frames)
 
     def _emit(self, ident: int, hosted: HostedStream, frames: FrameChunk) -> None:
         for stage, milliseconds in self._engine.stage_ms.items():
@@ -272,8 +305,12 @@ def spec_from(fields: dict[str, Any]) -> EngineSpec:
     return EngineSpec(**(fields | {"fps": Fraction(*fields["fps"])}))
 
 
-def run(descriptor: int, name: str, size_px: int, settings: dict[str, Any]) -> None:
-    """The worker process's life. The server ends it by closing the connection."""
+def run(
+    descriptor: int, name: str, size_px: int, settings: dict[str, Any], identity: str = ""
+) -> None:
+    """The worker process's life. The server ends it by closing the connection.
+
+    `identity`: of a portrait to rehearse with, so that the first picture comes as soon as any."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the server's affair
     cv2.setNumThreads(1)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -281,10 +318,17 @@ def run(descriptor: int, name: str, size_px: int, settings: dict[str, Any]) -> N
     try:
         engine = load_engine(name, size_px=size_px, **settings)
         engine.warm_up()
+        places = streams_of(engine)
+        if not places:
+            places = (
+                measured_places(engine, IdentityLatents.load(Path(identity))) if identity else 1
+            )
     except (ValueError, TypeError) as error:
         connection.sendall(encode(WireMessage("failed", {"message": str(error)})))
         return
+    gc.collect()
+    gc.freeze()  # what is loaded stays: a full collection would take longer than a picture
     try:
-        Worker(connection, engine).serve()
+        Worker(connection, engine, places).serve()
     except (BrokenPipeError, ConnectionResetError):
         log.info("the server is gone")

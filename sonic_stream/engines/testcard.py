@@ -12,7 +12,6 @@ half a second to either side: who hears the beep at +120 sees the picture 120 ms
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from time import perf_counter
@@ -20,7 +19,7 @@ from time import perf_counter
 import cv2
 import numpy as np
 
-from sonic_stream.engine import Portrait, Push, StreamOptions
+from sonic_stream.engine import Portrait, StreamOptions
 from sonic_stream.media import (
     AudioChunk,
     ByteArray,
@@ -115,9 +114,6 @@ class TestcardEngine:
 
     def open(self, identity: IdentityLatents, options: StreamOptions) -> TestcardStream:
         return TestcardStream(self, identity)
-
-    def push_together(self, pushes: Sequence[Push]) -> list[list[FrameChunk]]:
-        return [push.stream.push(push.audio, render=push.render) for push in pushes]
 
     def warm_up(self) -> None:
         return None

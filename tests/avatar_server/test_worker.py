@@ -353,7 +353,7 @@ def hosted(look_ahead_ms: int = 80) -> HostedStream:
     engine = load_engine("testcard", size_px=64, look_ahead_ms=look_ahead_ms)
     latents: IdentityLatents = engine.prepare(load_avatar("mira"))
     options = StreamOptions()
-    return HostedStream(engine.open(latents, options), options, engine.spec, 300_000, Decimator())
+    return HostedStream(engine.open(latents, options), options, engine.spec, Decimator())
 
 
 def waits(stream: HostedStream, first: int, count: int) -> None:

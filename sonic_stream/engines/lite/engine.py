@@ -6,13 +6,14 @@ import copy
 from dataclasses import InitVar, dataclass, field
 from fractions import Fraction
 from time import perf_counter
+from weakref import WeakValueDictionary
 
 import cv2
 import numpy as np
 
 from sonic_stream.engine import Portrait, StreamOptions
 from sonic_stream.engines.lite.background import Scene
-from sonic_stream.engines.lite.identity import Latents, prepare, restore
+from sonic_stream.engines.lite.identity import prepare, restore
 from sonic_stream.engines.lite.life import Life
 from sonic_stream.engines.lite.motion import Motion
 from sonic_stream.engines.lite.network import (
@@ -34,17 +35,24 @@ from sonic_stream.smoothing import AttackRelease
 from sonic_stream.windows import FrameClock
 
 FPS = Fraction(25)
+MAX_STREAMS = 64
 FADE_FRAMES = 5  # from one portrait or background to the next
 
 
 class LiteEngine:
-    """Holds the network's weights; portraits from 128 to 2048 px, multiples of 16."""
+    """Holds the network's weights; portraits from 128 to 2048 px, multiples of 16.
 
-    def __init__(self, *, size_px: int = 512) -> None:
+    `streams`: how many a process hosts; 0: as many as it has time for."""
+
+    def __init__(self, *, size_px: int = 512, streams: int = 0) -> None:
         if size_px % 16 or not 128 <= size_px <= 2048:
             raise ValueError(f"the picture's size is a multiple of 16 in 128..2048, not {size_px}")
+        if not isinstance(streams, int) or not 0 <= streams <= MAX_STREAMS:
+            raise ValueError(f"streams lies in 0..{MAX_STREAMS} (0: as many as fit), not {streams}")
         cv2.setNumThreads(1)  # the worker's cores belong to its sessions
+        self.streams = streams
         self._net = MotionNet.load()
+        self._scenes: WeakValueDictionary[tuple[str, str, bool], Scene] = WeakValueDictionary()
         self._spec = EngineSpec("lite", 16000, FPS, size_px, 1, 0, LOOK_AHEAD_SAMPLES)
         self.stage_ms: dict[str, float] = {}
 
@@ -57,6 +65,20 @@ class LiteEngine:
 
     def open(self, identity: IdentityLatents, options: StreamOptions) -> LiteStream:
         return LiteStream(self, self._net, identity, options)
+
+    def scene(self, identity: IdentityLatents, options: StreamOptions) -> Scene:
+        """The one that all streams of this portrait and background share. Raises `ValueError`."""
+        key = (identity.fingerprint, options.background, options.alpha)
+        scene = self._scenes.get(key)
+        if scene is None:
+            size_px = self._spec.size_px
+            if identity.size_px != size_px:
+                raise ValueError(f"this identity is {identity.size_px} px, the engine {size_px}")
+            scene = Scene(restore(identity), options.background, alpha=options.alpha)
+            self._scenes[key] = scene
+        return scene
+
+    prefetch = scene  # see `sonic_stream.engine.prefetch`
 
     def warm_up(self) -> None:
         AudioToMotion(self._net).push(np.zeros(3200, np.float32))
@@ -136,9 +158,8 @@ class LiteStream:
     ) -> None:
         self._engine = engine
         self._net = net
-        self._options = options
-        self._latents = self._restored(identity)
-        self._face = _Face(self._scene_of(self._latents, options))
+        self._identity, self._options = identity, options
+        self._face = _Face(engine.scene(identity, options))
         self._started = False
         self._state = self._fresh()
 
@@ -185,28 +206,18 @@ class LiteStream:
         """Raises `ValueError` when a background's file cannot be read; nothing changes then."""
         wanted, present = (options.background, options.alpha), self._options
         if wanted != (present.background, present.alpha):
-            scene = self._scene_of(self._latents, options)
-            self._face.change(scene, at_once=not self._started)
+            self._face.change(
+                self._engine.scene(self._identity, options), at_once=not self._started
+            )
         self._options = options
 
     def set_identity(self, identity: IdentityLatents) -> None:
-        latents = self._restored(identity)
-        scene = self._scene_of(latents, self._options)
+        scene = self._engine.scene(identity, self._options)
         self._face.change(scene, at_once=not self._started)
-        self._latents = latents
+        self._identity = identity
 
     def _fresh(self) -> _State:
         return _State(self._options, FrameClock(self._engine.spec), AudioToMotion(self._net))
-
-    def _scene_of(self, latents: Latents, options: StreamOptions) -> Scene:
-        return Scene(latents, options.background, alpha=options.alpha)
-
-    def _restored(self, identity: IdentityLatents) -> Latents:
-        if identity.size_px != self._engine.spec.size_px:
-            raise ValueError(
-                f"this identity is {identity.size_px} px, the engine {self._engine.spec.size_px}"
-            )
-        return restore(identity)
 
     def _move(self, channels: FloatArray, pts: int) -> Motion:
         state, options = self._state, self._options
