@@ -107,6 +107,18 @@ def _microphone(config: Config) -> Iterator[Finding]:
         yield Finding("microphone", "note", "this machine has none", advice)
 
 
+def _srt(config: Config) -> Iterator[Finding]:
+    from avatar_server.sinks import srt_socket
+
+    try:
+        srt_socket.load()
+    except OSError:
+        advice = "only to push to SRT: " + srt_socket.MISSING.partition("; ")[2]
+        yield Finding("SRT", "note", "the library libsrt is missing", advice)
+    else:
+        yield Finding("SRT", "ok", "libsrt")
+
+
 def _udp(config: Config) -> Iterator[Finding]:
     from aioice.ice import get_host_addresses
 
@@ -359,6 +371,6 @@ def _port(config: Config) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Check, ...] = (
-    _python, _packages, _codecs, _gpu, _weights, _voice, _faces, _microphone, _udp, _ice_servers,
-    _cache, _port,
+    _python, _packages, _codecs, _gpu, _weights, _voice, _faces, _microphone, _srt, _udp,
+    _ice_servers, _cache, _port,
 )  # fmt: skip

@@ -5,8 +5,9 @@
 A testcard session is given a beep every 1.013 s as PCM. `<sink>_skew_ms_p95` is picture against
 sound at each beep; `<sink>_latency_ms_p50` is from sending the PCM to the picture of that moment
 being received (browsers: shown). Peers: Chromium with the studio page and with the OBS page, an
-aiortc WHEP viewer, a WHIP server, nginx-rtmp and a player, and the recorded file. In browsers the
-skew is the browser's own estimate, as WebAudio's tap has a delay of its own.
+aiortc WHEP viewer, a WHIP server, nginx-rtmp and a player, srt-live-transmit (120 ms of the latency
+are SRT's own), and the recorded file. In browsers the skew is the browser's own estimate, as
+WebAudio's tap has a delay of its own.
 
 `offset_error_ms_max`: each commanded offset of a session and of a viewer, as sent on the wire.
 `interrupt_to_silence_ms_p95` and `first_word_ms_p50` are those of benchmarks.barge_in: from sending
@@ -32,7 +33,7 @@ from benchmarks.live import browsers_skew_ms
 from benchmarks.owned import Owned, pcm_beeps
 from benchmarks.report import Figures, report
 from benchmarks.timing import Seen, base_s, figures_of, percentile
-from tests.peers import rtmp
+from tests.peers import rtmp, srt
 from tests.peers.browser import browser_page, picture_shown, probe
 from tests.peers.media import read
 from tests.peers.real_server import RealServer, real_server
@@ -40,7 +41,7 @@ from tests.peers.whip import Receiver, whip_server
 
 SETTLE_S = 25.0  # the browser's audio-video synchronisation needs this long
 REST = ("offsets", "encodes", "barge_in", "alpha")
-SINKS = ("browser", "obs", "whep", "whip", "rtmp", "recording")
+SINKS = ("browser", "obs", "whep", "whip", "rtmp", "srt", "recording")
 
 
 async def whep(owned: Owned, seconds: float) -> Seen:
@@ -65,6 +66,14 @@ async def push(owned: Owned, seconds: float) -> Seen:
         await owned.command(type="sink_open", kind="rtmp", id="rtmp", url=server.url)
         reception = await asyncio.to_thread(rtmp.pull, server.url, seconds)
         await owned.command(type="sink_close", id="rtmp")
+    return Seen.of(reception)
+
+
+async def call(owned: Owned, seconds: float) -> Seen:
+    with srt.listener() as server:
+        await owned.command(type="sink_open", kind="srt", id="srt", url=server.url)
+        reception = await asyncio.to_thread(server.pull, seconds)
+        await owned.command(type="sink_close", id="srt")
     return Seen.of(reception)
 
 
@@ -131,11 +140,14 @@ async def sinks(server: RealServer, seconds: float, folder: Path, wanted: list[s
             figures |= figures_of("whep", await whep(owned, seconds), base())
         if "whip" in wanted:
             figures |= figures_of("whip", await whip(owned, seconds), base())
-        if "rtmp" in wanted:
-            if why := rtmp.missing():
-                figures["rtmp"] = why
-            else:
-                figures |= figures_of("rtmp", await push(owned, seconds), base())
+        for sink, missing, receive in (
+            ("rtmp", rtmp.missing(), push),
+            ("srt", srt.missing(), call),
+        ):
+            if sink in wanted and missing:
+                figures[sink] = missing
+            elif sink in wanted:
+                figures |= figures_of(sink, await receive(owned, seconds), base())
         if "recording" in wanted:
             figures |= figures_of("recording", await recording(owned, seconds, folder), base())
     return figures

@@ -28,10 +28,11 @@ PATH="$bin:$PATH" "$bin/npm" install --silent --no-save --no-audit --no-fund \
 # Real peers for the tests of sinks; without them those tests are skipped. Only where no init
 # would start what is installed.
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && [ ! -d /run/systemd/system ] &&
-    ! { command -v nginx && command -v janus; } >/dev/null; then
+    ! { command -v nginx && command -v janus && command -v srt-live-transmit; } >/dev/null; then
     apt-get update -qq &&
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-            nginx-light libnginx-mod-rtmp janus || echo "no nginx or Janus here" >&2
+            nginx-light libnginx-mod-rtmp janus srt-tools libportaudio2 ||
+            echo "no nginx, Janus, SRT or PortAudio here" >&2
 fi
 command -v chromium >/dev/null || command -v google-chrome >/dev/null && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

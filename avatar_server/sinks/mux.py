@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Protocol
 
 import av
 import numpy as np
@@ -49,19 +50,24 @@ FORMATS = {
     ),
     "webm": Format("webm", "libopus", "webvtt", {"cluster_time_limit": "1000"}),
     "flv": Format("flv", "aac", "", {"flvflags": "no_duration_filesize"}),
-    "mpegts": Format("mpegts", "aac"),
+    # Sound is not gathered until there is a packet full of it.
+    "mpegts": Format("mpegts", "aac", "", {"pes_payload_size": "0"}),
 }
 # Captions are seldom: without a limit the muxer would hold back all else until one comes.
 COMMON_OPTIONS = {"flush_packets": "1", "max_interleave_delta": "400000"}
 
 
+class Writable(Protocol):
+    def write(self, data: bytes) -> int: ...
+
+
 @dataclass(frozen=True, slots=True)
 class MuxSettings:
-    """`target`: a path or URL. `codec`: of the pictures. `latency_samples`: by how much the
-    sound of a picture comes later on the session's scale of time."""
+    """`target`: a path, a URL, or where to write to. `codec`: of the pictures. `latency_samples`:
+    by how much the sound of a picture comes later on the session's scale of time."""
 
     format: str
-    target: str
+    target: str | Writable
     codec: str
     fps: Fraction
     size_px: int
@@ -70,7 +76,8 @@ class MuxSettings:
 
 
 class Muxer:
-    """Methods raise `av.FFmpegError` or `OSError` when the target does not take it."""
+    """Methods raise `av.FFmpegError` or `OSError` when the target does not take it, and what a
+    `Writable` raises."""
 
     def __init__(self, settings: MuxSettings) -> None:
         kind = FORMATS[settings.format]

@@ -18,6 +18,7 @@ import numpy as np
 
 from avatar_server.sinks.child_process import ChildFailed, serve, tell
 from avatar_server.sinks.mux import Muxer, MuxSettings
+from avatar_server.sinks.srt_socket import SrtSocket
 from avatar_server.worker.wire import WireMessage
 
 MIN_FREE_BYTES = 50_000_000
@@ -32,10 +33,7 @@ REASONS = {
     errno.EPIPE: "the server closed the connection",
     errno.EIO: "the server refused the stream or closed the connection",
 }
-NO_PROTOCOL = (
-    "the FFmpeg inside PyAV here does not speak this protocol; use RTMP or WHIP, or a PyAV that "
-    "was built with it (SRT needs libsrt)"
-)
+NO_PROTOCOL = "the FFmpeg inside PyAV here does not speak this protocol; pip install --upgrade av"
 
 
 class MuxProcess:
@@ -45,6 +43,7 @@ class MuxProcess:
     def __init__(self) -> None:
         self._muxer: Muxer | None = None
         self._file: Path | None = None
+        self._srt: SrtSocket | None = None
         self._live = False
 
     def open(self, fields: dict[str, Any]) -> None:
@@ -54,6 +53,8 @@ class MuxProcess:
                 self._file = new_file(Path(folder), stem, fields["format"])
                 fields["target"] = str(self._file)
                 self._check_disk()
+            if fields["target"].startswith("srt:"):
+                fields["target"] = self._srt = SrtSocket(fields["target"])
             self._muxer = Muxer(MuxSettings(**fields | {"fps": Fraction(*fields["fps"])}))
 
     def take(self, messages: list[WireMessage]) -> None:
@@ -73,8 +74,12 @@ class MuxProcess:
     def finish(self) -> None:
         muxer, self._muxer = self._muxer, None
         with told():
-            if muxer is not None:
-                muxer.close()
+            try:
+                if muxer is not None:
+                    muxer.close()
+            finally:
+                if self._srt is not None:
+                    self._srt.close()
             if self._file is not None and not self._live:  # nothing was recorded
                 self._file.unlink(missing_ok=True)
 

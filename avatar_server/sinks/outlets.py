@@ -11,7 +11,7 @@ from avatar_server import protocol
 from avatar_server.clock import date_stamp
 from avatar_server.config import SinksSection
 from avatar_server.rtc.peer import RtcSettings
-from avatar_server.sinks import addresses
+from avatar_server.sinks import addresses, srt
 from avatar_server.sinks.base import Feed, Sink, SinkError
 from avatar_server.sinks.camera import Camera
 from avatar_server.sinks.recording import CODECS, Recording
@@ -49,7 +49,10 @@ class Outlets:
             case protocol.OpenWhip():
                 return Whip(self._whip(command), feed)
             case protocol.OpenPush():
-                return Push(command.url, self._check(command.url, command.kind), feed)
+                target = self._check(command.url, command.kind)
+                if command.kind == "srt":
+                    srt.parse(command.url)
+                return Push(command.url, target, feed)
             case protocol.OpenDevice() if command.kind == "camera":
                 return Camera(command.device, feed)
             case protocol.OpenDevice():

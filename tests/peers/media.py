@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import av
 import numpy as np
@@ -109,12 +110,15 @@ class Reception:
         return found
 
 
-def read(source: str | Path, seconds: float | None = None, **options: str) -> Reception:
-    """Decode a file, or a live address for so many seconds of its own time. Blocks. Raises
+def read(
+    source: str | Path | IO[bytes] | None, seconds: float | None = None, **options: str
+) -> Reception:
+    """Decode a file, or a live address or pipe for so many seconds of its own time. Blocks. Raises
     `LookupError` when sound or picture is missing."""
     reception = Reception()
     first_s: float | None = None
-    with av.open(str(source), timeout=(10.0, 10.0), options=options) as container:
+    place = str(source) if isinstance(source, str | Path) else source
+    with av.open(place, timeout=(10.0, 10.0), options=options) as container:
         wanted = [*container.streams.video[:1], *container.streams.audio[:1]]
         if len(wanted) < 2:
             raise LookupError(f"{source} has no sound or no picture (yet)")

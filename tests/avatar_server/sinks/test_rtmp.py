@@ -1,4 +1,4 @@
-"""RTMP and SRT against a real server."""
+"""RTMP against a real server."""
 
 from __future__ import annotations
 
@@ -101,14 +101,3 @@ async def test_a_server_that_takes_the_connection_and_never_speaks() -> None:
         assert push.waiting_bytes <= 2 * push.queue_bytes + 100_000
         async with asyncio.timeout(5):
             await push.close()
-
-
-async def test_srt_is_refused_with_what_to_do_where_ffmpeg_has_none() -> None:
-    session = SmallSession()
-    push = Push("srt://127.0.0.1:9000?streamid=x", "srt://127.0.0.1:9000", session.feed)
-    session.sinks.append(push)
-    await session.until(push, "failed", "retrying")
-    status = push.status()
-    if status["state"] == "failed":
-        assert "libsrt" in str(status["reason"])
-    await push.close()
