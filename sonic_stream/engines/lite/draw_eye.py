@@ -9,11 +9,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sonic_stream.engines.lite.eyes import POINTS, Eye, lid_reach
+from sonic_stream.engines.lite.eye_frame import POINTS
+from sonic_stream.engines.lite.eyes import Eye
 from sonic_stream.engines.lite.geometry import FloatLike, smoothstep
 from sonic_stream.engines.lite.motion import Motion
 from sonic_stream.engines.lite.warp import Warper, pixels_of, shown
 from sonic_stream.media import ByteArray, FloatArray
+
+ACROSS, DOWN = 0.13, 0.055  # of the eye's width: how far the iris moves at a gaze of 1
 
 
 @dataclass(frozen=True)
@@ -39,20 +42,21 @@ def draw_eye(
         region[:] = warper.sample(patch, shift)
     nodes = _nodes(eye, shift)
     # Gaze and blink change the opening, and the skin just above it, alone.
-    near = (nodes.v > -0.36) & (nodes.to_lower > -0.12) & (np.abs(nodes.x - 0.5) < 0.6)
+    near = (nodes.v > -0.36) & (nodes.to_lower > -0.16) & (np.abs(nodes.x - 0.5) < 0.6)
     window = shown(near.any(1), near.any(0), 1)
     region = region[pixels_of(window, patch.cell)]
     nodes = _Nodes(nodes.x[window], nodes.v[window], nodes.to_lower[window], nodes.height[window])
     if abs(motion.gaze_x) + abs(motion.gaze_y) > 1e-3:
         gazing = shift[window] + _gaze_shift(eye, nodes, motion.gaze_x, motion.gaze_y)
-        ball = warper.sample(patch, gazing.astype(np.float32), window)
+        ball = warper.sample_part(eye.ball, patch, gazing.astype(np.float32), window)
         # Clear of the lash line: it must not be dragged along.
-        inside = np.minimum(nodes.v - 0.055, nodes.to_lower - 0.02) * eye.width
+        top, bottom = (np.interp(nodes.x, np.linspace(0, 1, POINTS), m) for m in eye.margin)
+        inside = np.minimum(nodes.v - top, nodes.to_lower - bottom) * eye.width
         (distance,) = _upsampled(region, inside)
         _put(region, ball, np.clip(0.5 + distance / 2.0, 0, 1))
     if motion.blink > 0.01:
-        grain = eye.grain[pixels_of(window, patch.cell)]
-        _draw_lid(region, eye, nodes, grain, float(np.clip(motion.blink, 0, 1)))
+        lid = warper.sample_part(eye.lid, patch, shift[window], window)
+        _draw_lid(region, eye, nodes, lid, float(np.clip(motion.blink, 0, 1)))
 
 
 def _nodes(eye: Eye, shift: FloatArray) -> _Nodes:
@@ -100,49 +104,35 @@ def _put(region: ByteArray, drawn: ByteArray, alpha: FloatArray) -> None:
 def _gaze_shift(eye: Eye, nodes: _Nodes, gaze_x: float, gaze_y: float) -> FloatLike:
     """Backward shift [rows, columns, 2]: the iris moves as a whole, the white beside it
     stretches."""
-    reach = 1.35 * eye.iris_radius  # drawn irises are larger than the mesh's
+    reach = 1.15 * eye.iris_radius
+    centre = eye.iris_x + ACROSS * gaze_x
     towards = np.where(
-        nodes.x < eye.iris_x,
-        np.clip(nodes.x / max(eye.iris_x - reach, 0.03), 0, 1),
-        np.clip((1 - nodes.x) / max(1 - eye.iris_x - reach, 0.03), 0, 1),
+        nodes.x < centre,
+        np.clip(nodes.x / max(centre - reach, 0.03), 0, 1),
+        np.clip((1 - nodes.x) / max(1 - centre - reach, 0.03), 0, 1),
     )
-    # What a lid uncovers is stretched out of the ball, never shown twice.
-    from_lid = nodes.v if gaze_y > 0 else nodes.to_lower
-    stretch = np.clip(from_lid / np.maximum(0.4 * nodes.height, 0.02), 0, 1)
-    across = gaze_x * 0.13 * eye.width * towards
-    down = gaze_y * 0.05 * eye.width * towards * stretch
+    across, down = (amount * eye.width * towards for amount in (ACROSS * gaze_x, DOWN * gaze_y))
     return np.asarray(-across[..., None] * eye.axis_x - down[..., None] * eye.axis_y)
 
 
-def _draw_lid(region: ByteArray, eye: Eye, nodes: _Nodes, grain: FloatArray, blink: float) -> None:
-    """A lid of the portrait's own skin colours comes down inside the opening. Nothing around
-    the eye is moved, so frames, fringes and make-up stay where they are."""
+def _draw_lid(region: ByteArray, eye: Eye, nodes: _Nodes, lid: ByteArray, blink: float) -> None:
+    """The closed lid comes down inside the opening, lashes at its margin. Nothing around the eye
+    is moved, so frames, fringes and make-up stay where they are."""
     v, x = nodes.v, nodes.x
     # The margin keeps the upper lid's curve until it meets the lower one, just covering it.
     bow = 4 * np.clip(x, 0, 1) * (1 - np.clip(x, 0, 1))
-    travel = blink * (nodes.height + eye.overshoot * bow) * (1 - 0.22 * (1 - blink) * bow)
+    beyond = np.interp(x, np.linspace(0, 1, POINTS), eye.overshoot)
+    travel = blink * (nodes.height + beyond) * (1 - 0.22 * (1 - blink) * bow)
     sides = np.clip((x + 0.04) / 0.08, 0, 1) * np.clip((1.04 - x) / 0.08, 0, 1)
-    # The old lashes above the opening are toned away while the lid comes down.
-    high, low = lid_reach(eye.above), min(0.10, 0.4 * eye.above)
-    toned = 0.95 * smoothstep(v, -high, -low) * smoothstep(blink, 0.02, 0.30)
-    cover = np.maximum(toned, smoothstep(v, -0.04, 0.0)) * sides
-    top = -0.8 * high
-    down = np.clip((v - top) / np.maximum(travel - top, 1e-3), 0, 1)[..., None]
     index = np.clip(x * (POINTS - 1), 0, POINTS - 1)
-
-    def along(profile: FloatArray) -> FloatLike:
-        left = np.minimum(index.astype(np.int32), POINTS - 2)
-        share = (index - left)[..., None]
-        return np.asarray(profile[left] * (1 - share) + profile[left + 1] * share)
-
-    ball = np.exp(-(((x - 0.5) / 0.32) ** 2))[..., None] * np.sin(np.pi * down)
-    skin = along(eye.skin_above) * (1 - down) + along(eye.skin_below) * down
-    skin = skin * (0.97 - 0.05 * down + 0.03 * np.sin(np.pi * down) + 0.06 * blink * ball)
+    left = np.minimum(index.astype(np.int32), POINTS - 2)
+    share = (index - left)[..., None]
+    lashes = eye.lashes[left] * (1 - share) + eye.lashes[left + 1] * share
     lash = np.exp(-((np.minimum(v - travel + 0.035, 0) / 0.030) ** 2)) * sides
     thin = 0.55 + 0.45 * bow  # lashes thin out towards the corners
-    grids = _upsampled(region, (v - travel) * eye.width, cover, 0.80 * lash * thin)
-    colours = _upsampled(region, skin, along(eye.lashes))
-    dark = grids[2][..., None] * min(1.2 * float(smoothstep(blink, 0.02, 0.30)), 1.0)
-    drawn = colours[0] + (colours[1] - colours[0]) * dark + grain[..., None]
-    alpha = np.clip(0.5 - grids[0] / (0.75 * eye.patch.cell), 0, 1) * grids[1]
+    below, dark, lashes = _upsampled(region, (v - travel) * eye.width, 0.80 * lash * thin, lashes)
+    comes = float(smoothstep(blink, 0.02, 0.30))  # what it covers above the opening too
+    dark = dark[..., None] * min(1.2 * comes, 1.0)
+    drawn = lid[..., :3] + (lashes - lid[..., :3]) * dark
+    alpha = np.clip(0.5 - below / (0.75 * eye.patch.cell), 0, 1) * lid[..., 3] * (comes / 255)
     _put(region, np.clip(drawn, 0, 255).astype(np.uint8), alpha.astype(np.float32))

@@ -1,7 +1,7 @@
 """Eyes: what a portrait's eyes are made of, for gaze and blinking.
 
-The eye frame: x runs from one corner (0) to the other (1), y down in the same unit. A closing
-lid has the colours of the skin above and below, and a lash line at its margin.
+The eye frame: x runs from one corner (0) to the other (1), y down in the same unit. Two pictures
+are made of each eye: its ball, which goes on under the lids, and its closed lid.
 """
 
 from __future__ import annotations
@@ -11,17 +11,22 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from sonic_stream.engines.lite.eye_frame import POINTS, EyeFrame, eye_frame, lab_of
 from sonic_stream.engines.lite.fields import BROWS, FaceModel, Patch, field_cell, make_patch
 from sonic_stream.engines.lite.geometry import FloatLike, gaussian_smooth, smoothstep
-from sonic_stream.engines.lite.palette import EYES, LUMA, Palette, noise_like
+from sonic_stream.engines.lite.palette import LUMA, Palette, noise_like
 from sonic_stream.media import ByteArray, FloatArray
+from sonic_stream.portrait.matte import fill
 
-POINTS = 33  # samples along the lids
+LID_SHARE = 0.85  # of the skin up to the brow, or LID_REACH: what a closing lid may repaint
+LID_REACH = 0.30
 
 
 @dataclass(frozen=True)
 class Eye:
-    """`upper`, `lower` [33]: the lids over x; `above`: lid skin height; colours [33, 3]."""
+    """`upper`, `lower` [33]: the lids over x; `above`: lid skin height; `margin` [2, 33]: what
+    of the opening belongs to the lids, below the upper one and above the lower one. `ball`
+    [K h, K w, 3] and `lid` [K h, K w, 4] (RGBA) replace the enlarged portrait in the patch."""
 
     patch: Patch
     corner: FloatArray
@@ -31,93 +36,49 @@ class Eye:
     upper: FloatArray
     lower: FloatArray
     above: float
+    margin: FloatArray
     iris_x: float
     iris_radius: float
-    skin_above: FloatArray
-    skin_below: FloatArray
-    lashes: FloatArray
-    overshoot: float  # how far a closed lid reaches below the mesh's lower one
+    ball: ByteArray
+    lid: ByteArray
+    lashes: FloatArray  # [33, 3]: the dark of the lashes
+    overshoot: FloatArray  # [33]: how far a closed lid reaches below the mesh's lower one
     behind_glass: bool  # nothing around the opening may move, or the frames would
-    grain: FloatArray  # [height, width] of the patch's pixels: a lid is no smoother than skin
 
 
-def lid_reach(above: float) -> float:
-    """How far above the opening a closing lid repaints the skin."""
-    return min(0.30, 0.85 * above)
-
-
-def build_eye(picture: ByteArray, face: FaceModel, palette: Palette, side: str) -> Eye:
-    upper_index, lower_index, iris_index = EYES[side]
+def build_eye(
+    picture: ByteArray, source: ByteArray, face: FaceModel, palette: Palette, side: str
+) -> Eye:
+    """`source`: `picture` enlarged, see `Latents`."""
     points = face.landmarks[:, :2].astype(np.float64)
-    corner = points[upper_index[0]]
-    width = float(np.linalg.norm(points[upper_index[-1]] - corner))
-    axis_x = (points[upper_index[-1]] - corner) / width
-    axis_y = np.array([-axis_x[1], axis_x[0]])
-    axis_y = axis_y if axis_y[1] > 0 else -axis_y
-
-    def local(indices: list[int]) -> FloatLike:
-        away = points[indices] - corner
-        return np.stack([away @ axis_x / width, away @ axis_y / width], -1)
-
-    along = np.linspace(0, 1, POINTS)
-    upper_points, lower_points = local(upper_index), local(lower_index)
-    upper = np.interp(along, upper_points[:, 0], upper_points[:, 1])
-    lower = np.interp(along, lower_points[:, 0], lower_points[:, 1])
-    brow = local(BROWS[side][0])[:, 1].mean()
-    middle = np.interp(np.linspace(0.2, 0.8, 9), along, upper).mean()
+    frame = eye_frame(picture, points, side)
+    brow = frame.find(*points[BROWS[side][0]].T)[1].mean()
+    middle = frame.upper[6:-6].mean()
     above = max(0.15, float(middle - brow) * 0.80)
-    frame = _EyeFrame(picture, corner, axis_x, axis_y, width)
-    skin_above, skin_below, lashes = _lid_colours(frame, upper, lower, above)
-    iris = points[iris_index]
-    iris_radius = float(np.linalg.norm(iris[1:] - iris[0], axis=1).mean()) / width
-    # Where the whole iris shows the eye is a drawn one, and larger than the mesh's.
-    drawn = 1 - float(smoothstep(2 * iris_radius / float((lower - upper).max()), 0.92, 1.06))
-    patch = _eye_patch(face, frame, upper, lower, above)
+    patch = _eye_patch(face, frame, above)
+    overshoot = frame.overshoot()
+    margin = frame.margins()
     return Eye(
         patch=patch,
-        corner=corner.astype(np.float32),
-        axis_x=axis_x.astype(np.float32),
-        axis_y=axis_y.astype(np.float32),
-        width=width,
-        upper=upper.astype(np.float32),
-        lower=lower.astype(np.float32),
+        corner=frame.corner.astype(np.float32),
+        axis_x=frame.axis_x.astype(np.float32),
+        axis_y=frame.axis_y.astype(np.float32),
+        width=frame.width,
+        upper=frame.upper.astype(np.float32),
+        lower=frame.lower.astype(np.float32),
         above=above,
-        iris_x=float((iris[0] - corner) @ axis_x / width),
-        iris_radius=iris_radius,
-        skin_above=skin_above,
-        skin_below=skin_below,
-        lashes=lashes,
-        overshoot=0.02 + 0.07 * drawn,
+        margin=margin.astype(np.float32),
+        iris_x=frame.iris_x,
+        iris_radius=frame.seen_radius(),
+        ball=_ball(frame, source, patch, margin),
+        lid=_closed_lid(frame, patch, palette, (above, float(overshoot.max())), face.glasses),
+        lashes=_lash_colours(frame),
+        overshoot=overshoot.astype(np.float32),
         behind_glass=face.glasses,
-        grain=noise_like(palette, (patch.height, patch.width), palette.soft_px),
     )
 
 
-@dataclass(frozen=True)
-class _EyeFrame:
-    picture: ByteArray
-    corner: FloatLike
-    axis_x: FloatLike
-    axis_y: FloatLike
-    width: float
-
-    def sample(self, heights: FloatLike) -> FloatLike:
-        """Colours [m, 33, 3] at eye-frame heights [m, 33]."""
-        along = np.linspace(0, 1, POINTS)
-        at = self.corner + self.width * (
-            along[None, :, None] * self.axis_x + heights[..., None] * self.axis_y
-        )
-        x, y = at[..., 0].astype(np.float32), at[..., 1].astype(np.float32)
-        colours = cv2.remap(
-            self.picture.astype(np.float32), x, y, cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )  # fmt: skip
-        return np.asarray(colours)
-
-
-def _eye_patch(
-    face: FaceModel, frame: _EyeFrame, upper: FloatLike, lower: FloatLike, above: float
-) -> Patch:
+def _eye_patch(face: FaceModel, frame: EyeFrame, above: float) -> Patch:
     size, width = face.size_px, frame.width
     cell = field_cell(size) // 2
     centre = frame.corner + 0.5 * width * frame.axis_x
@@ -126,36 +87,79 @@ def _eye_patch(
         return int(np.clip(round(value / (2 * cell)) * 2 * cell, 0, size))
 
     x0, x1 = snap(centre[0] - 0.85 * width), snap(centre[0] + 0.85 * width)
-    y0 = snap(centre[1] - max(0.75, 0.25 + above - float(upper.min())) * width)
-    y1 = snap(centre[1] + max(0.55, float(lower.max()) + 0.12) * width)
+    y0 = snap(centre[1] - max(0.75, 0.25 + above - float(frame.upper.min())) * width)
+    y1 = snap(centre[1] + max(0.55, float(frame.lower.max()) + 0.12) * width)
     return make_patch(face, (x0, y0, x1 - x0, y1 - y0), cell, layers=())
 
 
-def _lid_colours(
-    frame: _EyeFrame, upper: FloatLike, lower: FloatLike, above: float
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Skin right above where the lid is painted, skin under the eye, the dark of the lashes."""
+def _pixels(patch: Patch, factor: int = 1) -> tuple[FloatLike, FloatLike]:
+    """Picture positions of a patch's pixels, or of those of its part of an enlarged picture."""
+    rows, columns = np.mgrid[: factor * patch.height, : factor * patch.width].astype(np.float64)
+    return patch.x0 + columns / factor, patch.y0 + rows / factor
 
-    def bright(heights: FloatLike, order: int) -> FloatLike:
-        """Per column the colour of that rank in brightness: lashes are darker than skin."""
-        colours = frame.sample(heights)
-        chosen = np.argsort(colours @ LUMA, 0)[order]
-        return np.asarray(np.take_along_axis(colours, chosen[None, :, None], 0)[0])
 
-    high = lid_reach(above)
-    over = np.linspace(0.85 * high, max(1.3 * high, min(0.5, 0.95 * above)), 7)
-    top = bright(upper[None] - over[:, None], 4)
-    below = bright(lower[None] + np.linspace(0.10, 0.34, 9)[:, None], 5)
-    line = frame.sample(upper[None] + np.linspace(-0.07, 0.04, 9)[:, None])
+def _ball(frame: EyeFrame, source: ByteArray, patch: Patch, margin: FloatLike) -> ByteArray:
+    """The opening, its edges going on beyond: no lash and no lid in it."""
+    factor = len(source) // len(frame.picture)
+    x, y = frame.find(*_pixels(patch, factor))
+    clear = np.clip(x, 0.03, 0.97)
+    upper, lower = frame.lids(clear)
+    middle = 0.5 * (upper + lower)
+    top, bottom = (np.interp(clear, np.linspace(0, 1, POINTS), edge) for edge in margin)
+    y = np.clip(y, np.minimum(upper + top, middle), np.maximum(lower - bottom, middle))
+    at = (factor * frame.place(clear, y)).astype(np.float32)
+    return np.asarray(cv2.remap(source, at[..., 0], at[..., 1], cv2.INTER_LINEAR))
+
+
+def _closed_lid(
+    frame: EyeFrame, patch: Patch, palette: Palette, reach: tuple[float, float], glasses: bool
+) -> ByteArray:
+    """The skin around the opening goes on over it, so that no edge can show; lashes and lines
+    that lay on it are toned away."""
+    rows = slice(patch.y0, patch.y0 + patch.height)
+    own = frame.picture[rows, patch.x0 : patch.x0 + patch.width].astype(np.float32)
+    x, y = frame.find(*_pixels(patch))
+    upper, lower = frame.lids(x)
+    v, below = y - upper, y - lower - reach[1]
+    high = min(LID_REACH, LID_SHARE * reach[0])
+    low = min(0.10, 0.4 * reach[0])
+    sides = smoothstep(x, -0.05, 0.03) * (1 - smoothstep(x, 0.97, 1.05))
+    covered = smoothstep(v, -high, -low) * (1 - smoothstep(below, 0.02, 0.06)) * sides
+    level = own @ LUMA
+    around = (covered < 0.02) & (np.abs(x - 0.5) < 0.75) & (v > -1.4 * high) & (below < 0.3)
+    skin = float(np.median(level[around])) if around.any() else float(palette.skin @ LUMA)
+    # Lashes, brows, rims and fringes are no skin; shadows are, if not too deep.
+    trusted = (1 - covered) ** 2 * smoothstep(level / max(skin, 1.0), 0.45, 0.75)
+    tint = np.linalg.norm((lab_of(own) - lab_of(palette.skin))[..., 1:], axis=-1)
+    trusted *= 1 - smoothstep(tint, 10, 24)
+    trusted *= smoothstep(level / _without_lines(level, frame.width), 0.80, 0.95)
+    trusted *= np.exp(-((np.maximum(np.abs(x - 0.5) - 0.55, 0) / 0.15) ** 2)) + 0.02
+    smooth = fill(own, np.maximum(trusted, 1e-4).astype(np.float32))
+    smooth = cv2.GaussianBlur(smooth, (0, 0), max(0.06 * frame.width, 1.0))
+    down = np.clip((v + high) / np.maximum(lower + reach[1] - upper + high, 0.05), 0, 1)
+    bulge = np.exp(-(((x - 0.5) / 0.36) ** 2)) * np.sin(np.pi * down**1.2)
+    shaded = smooth * (1 - 0.05 * down + 0.06 * bulge)[..., None]
+    shaded += noise_like(palette, x.shape, palette.soft_px)[..., None]
+    if not glasses:  # what is far darker than the lid will be
+        dark = np.clip((smooth @ LUMA - level) / (0.22 * smooth @ LUMA + 1), 0, 1)
+        near = smoothstep(v, -1.15 * high, -0.75 * high) * (v < 0) * sides
+        covered = np.maximum(covered, near * cv2.GaussianBlur(dark, (0, 0), 1.0))
+    rgba = np.dstack([np.clip(shaded, 0, 255), 255 * covered]).astype(np.float32)
+    factor = 3 if frame.picture.shape[0] <= 640 else 2
+    size = (factor * patch.width, factor * patch.height)
+    large = cv2.resize(rgba, size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(np.round(large), np.uint8)
+
+
+def _without_lines(level: FloatLike, width: float) -> FloatLike:
+    """Brightness with thin dark things, such as lashes, filled in."""
+    kernel = np.ones((max(int(0.14 * width), 3),) * 2, np.uint8)
+    soft = cv2.GaussianBlur(level.astype(np.float32), (0, 0), 0.8)
+    return np.asarray(np.maximum(cv2.morphologyEx(soft, cv2.MORPH_CLOSE, kernel), 1.0))
+
+
+def _lash_colours(frame: EyeFrame) -> FloatArray:
+    line = frame.sample(frame.upper + np.linspace(-0.07, 0.04, 9)[:, None])
     darkest = (line @ LUMA).argmin(0)
     lashes = np.take_along_axis(line, darkest[None, :, None], 0)[0]
-    # Frames of glasses and fringes are no skin: where it is far too dark, the lower lid lends.
-    is_skin = smoothstep((top @ LUMA) / np.maximum(below @ LUMA, 1), 0.50, 0.62)[:, None]
-    top = np.asarray(top * is_skin + 0.94 * below * (1 - is_skin), np.float64)
-    top, below, lashes = (gaussian_smooth(colours, 4.0) for colours in (top, below, lashes))
-    mixed = 0.5 * (top + below)  # make-up and shadows must not tear the lid in two
-    return (
-        (0.7 * top + 0.3 * mixed).astype(np.float32),
-        (0.65 * below + 0.35 * mixed).astype(np.float32),
-        lashes.astype(np.float32),
-    )
+    return gaussian_smooth(lashes, 4.0).astype(np.float32)

@@ -23,7 +23,7 @@ from sonic_stream.engines.lite.shading import Folds, build_folds
 from sonic_stream.media import ByteArray, FloatArray, IdentityLatents, fingerprint
 from sonic_stream.portrait.matte import fill, foreground, plate
 
-VERSION = 6  # of the preparation: raise it when an old cached identity must not be used
+VERSION = 7  # of the preparation: raise it when an old cached identity must not be used
 # Samples of a still picture fall between the enlarged copy's pixels as those of a moving one do
 # on the average: both are equally sharp, and leaving rest does not blur.
 OFF_GRID = 0.35
@@ -71,12 +71,13 @@ def prepare(portrait: Portrait, size_px: int) -> IdentityLatents:
     mouth = mouth_frame(picture, landmarks, head, surface)
     face = FaceModel(landmarks, surface, mouth, size_px, portrait.glasses)
     enlarged = 3 if size_px <= 640 else 2
+    source = enlarge(picture, enlarged)
     palette = take_palette(picture, face)
     around_mouth = make_patch(face, _mouth_box(face), cell // 2, ("upper", "lower"))
     latents = Latents(
         size_px=size_px,
         enlarged=enlarged,
-        source=enlarge(picture, enlarged),
+        source=source,
         **_layers(portrait, rgba, picture),
         axes=head.axes,
         origin=head.origin,
@@ -88,7 +89,7 @@ def prepare(portrait: Portrait, size_px: int) -> IdentityLatents:
         can_blink=portrait.blink,
         whole=make_patch(face, (0, 0, size_px, size_px), cell, ("whole",)),
         mouth=around_mouth,
-        eyes={side: build_eye(picture, face, palette, side) for side in ("right", "left")},
+        eyes={side: build_eye(picture, source, face, palette, side) for side in ("right", "left")},
         interior=build_interior(picture, face, palette),
         folds=build_folds(around_mouth, mouth, palette),
     )

@@ -77,6 +77,16 @@ class Warper:
         window of nodes, the shift and the pixels are that window's."""
         return _remapped(self._latents.source, *self._positions(patch, shift, window))
 
+    def sample_part(
+        self, part: ByteArray, patch: Patch, shift: FloatArray, window: Window
+    ) -> ByteArray:
+        """As `sample` with a window, from what replaces the enlarged portrait in the patch."""
+        corner = (patch.x0, patch.y0)
+        at, between = self._positions(patch, shift, window, corner)
+        return np.asarray(
+            cv2.remap(part, at, between, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        )
+
     def sample_bands(self, shift: FloatArray, source: ByteArray, bands: list[Window]) -> ByteArray:
         """The whole picture [S, S, channels] from another source of the enlarged portrait's
         size, made within the bands only; the rest is 0."""
@@ -89,17 +99,21 @@ class Warper:
         return drawn
 
     def _positions(
-        self, patch: Patch, shift: FloatArray, window: Window | None
+        self,
+        patch: Patch,
+        shift: FloatArray,
+        window: Window | None,
+        corner: tuple[int, int] = (0, 0),
     ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint16]]:
-        """Where each pixel comes from in the enlarged portrait, in the fixed-point numbers that
-        `remap` would make itself, in more time."""
+        """Where each pixel comes from in the enlarged portrait, or in its part from `corner` on,
+        in the fixed-point numbers that `remap` would make itself, in more time."""
         cell = patch.cell
         rows, columns = window or (slice(0, shift.shape[0]), slice(0, shift.shape[1]))
         # With a ring of nodes around, for the half cell between the last node and the border.
         at = cv2.copyMakeBorder(shift, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
         height, width = at.shape[:2]
-        first_x = patch.x0 + cell * (columns.start - 0.5) - 0.5
-        first_y = patch.y0 + cell * (rows.start - 0.5) - 0.5
+        first_x = patch.x0 - corner[0] + cell * (columns.start - 0.5) - 0.5
+        first_y = patch.y0 - corner[1] + cell * (rows.start - 0.5) - 0.5
         at[..., 0] += first_x + cell * np.arange(width, dtype=np.float32)
         at[..., 1] += (first_y + cell * np.arange(height, dtype=np.float32))[:, None]
         at *= self._latents.enlarged
