@@ -1,27 +1,10 @@
-"""Figures of what really happened: rolling percentiles for clients, Prometheus for operators."""
+"""Figures of what really happened, for operators: Prometheus."""
 
 from __future__ import annotations
 
-from collections import deque
-
-import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 STAGE_BUCKETS_MS = (0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 40, 60, 100, 200)
-
-
-class Rolling:
-    """The last `size` values of something."""
-
-    def __init__(self, size: int = 250) -> None:
-        self._values: deque[float] = deque(maxlen=size)
-
-    def add(self, value: float) -> None:
-        self._values.append(value)
-
-    def percentile(self, q: float) -> float | None:
-        """None while nothing was measured."""
-        return round(float(np.percentile(self._values, q)), 2) if self._values else None
 
 
 class Metrics:

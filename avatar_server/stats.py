@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from avatar_server.clock import Clock
-from avatar_server.metrics import Metrics, Rolling
+from avatar_server.metrics import Metrics
+from avatar_server.rolling import Rolling
 from avatar_server.worker.pool import WorkerStats
 from sonic_stream.media import MediaPacket
 

@@ -7,7 +7,7 @@ arrays inside them are to be treated as read-only.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import ItemsView, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -147,22 +147,50 @@ class IdentityLatents:
 
     @classmethod
     def load(cls, path: Path) -> IdentityLatents:
-        """Raises `ValueError` when the file is damaged or not an identity."""
+        """Tensors are read from the file whenever they are asked for: who has made something of
+        them need not keep them. Raises `ValueError` when it is damaged or not an identity."""
         from safetensors import SafetensorError, safe_open
 
         try:
             with safe_open(path, framework="numpy") as file:
-                header = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                header, names = file.metadata() or {}, tuple(file.keys())
             return cls(
                 engine=header["engine"],
                 size_px=int(header["size_px"]),
                 fingerprint=header["fingerprint"],
-                tensors=tensors,
+                tensors=_Stored(path, names),
                 meta={k[2:]: v for k, v in header.items() if k.startswith("x_")},
             )
         except (SafetensorError, KeyError, ValueError) as error:
             raise ValueError(f"{path} is not a prepared identity: {error}") from error
+
+
+class _Stored(Mapping[str, npt.NDArray[np.generic]]):
+    """The tensors of a file, read anew each time."""
+
+    def __init__(self, path: Path, names: tuple[str, ...]) -> None:
+        self._path = path
+        self._names = names
+
+    def __getitem__(self, name: str) -> npt.NDArray[np.generic]:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._read((name,))[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def items(self) -> ItemsView[str, npt.NDArray[np.generic]]:
+        return self._read(self._names).items()
+
+    def _read(self, names: tuple[str, ...]) -> dict[str, npt.NDArray[np.generic]]:
+        from safetensors import safe_open
+
+        with safe_open(self._path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in names}
 
 
 def fingerprint(*parts: bytes | str | int | float) -> str:

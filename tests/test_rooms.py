@@ -28,6 +28,7 @@ ROOMS = [
     "avatar_server.protocol",
     "avatar_server.playout",
     "avatar_server.captions",
+    "avatar_server.rolling",
     "avatar_server.metrics",
     "avatar_server.worker",
     "avatar_server.rtc",

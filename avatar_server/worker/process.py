@@ -25,7 +25,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from avatar_server.metrics import Rolling
+from avatar_server.rolling import Rolling
 from avatar_server.worker.capacity import measured_places
 from avatar_server.worker.encoders import VideoEncoder
 from avatar_server.worker.loader import Loader, Ready, Wanted, with_alpha

@@ -105,7 +105,7 @@ def restore(identity: IdentityLatents) -> Latents:
     if identity.engine != "lite":
         raise ValueError(f"this identity was prepared for {identity.engine!r}, not for lite")
     try:
-        return tree.unpack(Latents, dict(identity.tensors))
+        return tree.unpack(Latents, dict(identity.tensors.items()))
     except KeyError as error:
         raise ValueError(f"this identity lacks {error}; prepare the portrait again") from error
 

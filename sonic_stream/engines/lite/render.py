@@ -22,14 +22,17 @@ class Renderer:
     `cutout` [K S, K S, 4]: what is drawn in place of the portrait, with its coverage."""
 
     def __init__(self, latents: Latents, cutout: ByteArray | None = None) -> None:
-        self._latents = latents
-        self._cutout = cutout
         self._bands: list[Window] = []
         if cutout is not None:
-            # Lips and lids too: beside the jaw their patches show what is behind.
-            latents = replace(latents, source=cv2.cvtColor(cutout, cv2.COLOR_RGBA2RGB))
+            # Lips and lids too: beside the jaw their patches show what is behind. What the
+            # cut-out was made of is needed no more.
+            none = np.zeros((0, 0, 3), np.uint8)
+            latents = replace(
+                latents, source=cutout, matte=none[..., 0], foreground=none, plate=none
+            )
             factor = latents.enlarged
             self._bands = bands_of(cutout[::factor, ::factor, 3], latents.whole)
+        self._latents = latents
         self._warper = Warper(latents)
         self._mouth = MouthPainter(latents, self._warper)
 
@@ -53,8 +56,8 @@ class Renderer:
 
     def _person(self, shift: FloatArray) -> tuple[ByteArray, ByteArray | None]:
         whole = self._latents.whole
-        if self._cutout is None:
+        if not self._bands:
             return self._warper.sample(whole, shift), None
-        drawn = self._warper.sample_bands(shift, self._cutout, self._bands)
+        drawn = self._warper.sample_bands(shift, self._bands)
         picture = cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB)
         return np.asarray(picture), np.asarray(cv2.extractChannel(drawn, 3))

@@ -75,7 +75,9 @@ class Warper:
     def sample(self, patch: Patch, shift: FloatArray, window: Window | None = None) -> ByteArray:
         """The portrait's pixels of a patch [height, width, 3] under a backward shift; with a
         window of nodes, the shift and the pixels are that window's."""
-        return _remapped(self._latents.source, *self._positions(patch, shift, window))
+        drawn = _remapped(self._latents.source, *self._positions(patch, shift, window))
+        cut = drawn.shape[2] == 4
+        return np.asarray(cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB)) if cut else drawn
 
     def sample_part(
         self, part: ByteArray, patch: Patch, shift: FloatArray, window: Window
@@ -87,15 +89,14 @@ class Warper:
             cv2.remap(part, at, between, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         )
 
-    def sample_bands(self, shift: FloatArray, source: ByteArray, bands: list[Window]) -> ByteArray:
-        """The whole picture [S, S, channels] from another source of the enlarged portrait's
-        size, made within the bands only; the rest is 0."""
+    def sample_bands(self, shift: FloatArray, bands: list[Window]) -> ByteArray:
+        """The whole picture [S, S, 4] of a cut-out, made within the bands only; the rest is 0."""
         whole = self._latents.whole
         at, part = self._positions(whole, shift, None)
-        drawn = np.zeros((whole.height, whole.width, source.shape[2]), np.uint8)
+        drawn = np.zeros((whole.height, whole.width, 4), np.uint8)
         for band in bands:
             box = pixels_of(band, whole.cell)
-            drawn[box] = _remapped(source, at[box], part[box])
+            drawn[box] = _remapped(self._latents.source, at[box], part[box])
         return drawn
 
     def _positions(
