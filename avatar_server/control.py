@@ -6,7 +6,7 @@ from avatar_server import protocol
 from avatar_server.server import Server
 from avatar_server.session import Session
 from avatar_server.sources.file import FileSource
-from avatar_server.sources.local import LocalMicrophone, open_microphone
+from avatar_server.sources.local import LocalMicrophone
 from avatar_server.sources.speech import Manner, SpeechSource
 
 
@@ -78,7 +78,7 @@ async def _select(server: Server, session: Session, command: protocol.SelectSour
     """The local microphone is open only while it is the one selected."""
     local = None
     if command.kind == "local":
-        local = await open_microphone(server.config.local, command.device, session.notify)
+        local = await server.microphones.open(command.device, session.notify)
     former = session.voice.attach("local", local)
     session.voice.select(command.kind)
     if isinstance(former, LocalMicrophone):

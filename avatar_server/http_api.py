@@ -16,7 +16,6 @@ from avatar_server.errors import AvatarError
 from avatar_server.portraits import BadPortrait
 from avatar_server.requests import Parts, body_of, server_of
 from avatar_server.session_api import bad_request, profile_router, sessions
-from avatar_server.sources.local import list_microphones
 
 PAGES = Path(web_client.__file__).parent
 # Nothing from elsewhere, nothing inline; media comes as WebRTC streams and blobs.
@@ -105,7 +104,7 @@ async def add_file(request: Request, server: Parts, name: Name = "sound") -> dic
 @router.get("/api/microphones")
 async def microphones(server: Parts) -> list[dict[str, object]]:
     """Those of the server's own machine, where its operator lets clients use them."""
-    return [asdict(device) for device in await list_microphones(server.config.local)]
+    return [asdict(device) for device in await server.microphones.list()]
 
 
 # These two read the disk, so they are no coroutines: the framework runs them on a thread.

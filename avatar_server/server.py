@@ -24,6 +24,7 @@ from avatar_server.session import Session, SessionOptions, stream_options
 from avatar_server.sessions import SessionPlan, Sessions
 from avatar_server.sinks.outlets import Outlets
 from avatar_server.sources.beeps import BeepSource
+from avatar_server.sources.local import LocalMicrophones
 from avatar_server.sources.speech import load_speech
 from avatar_server.tokens import token_files
 from avatar_server.voice import microphone_settings
@@ -50,6 +51,7 @@ class Server:
         self.files = Files(config.limits.files_kept)
         self.backgrounds = Backgrounds(config.limits.portraits_kept)
         self.speech = load_speech(config.speech.engine, config.speech.settings)
+        self.microphones = LocalMicrophones(config.local)
         self.outlets = Outlets(config.sinks, self._rtc, Path(config.paths.recordings), local=local)
         self.notices: list[dict[str, str]] = []
         self._use(LARGE if config.engine.name == AUTO else config.engine.name)

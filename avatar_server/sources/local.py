@@ -74,13 +74,15 @@ class LocalMicrophone:
         def tell_ended() -> None:
             loop.call_soon_threadsafe(ended.set)
 
-        async with asyncio.timeout(OPEN_TIMEOUT_S):
-            stream = await asyncio.to_thread(
-                self._devices.open,
-                self._name,
-                self._take,
-                tell_ended,
-            )
+        opening = asyncio.ensure_future(
+            asyncio.to_thread(self._devices.open, self._name, self._take, tell_ended)
+        )
+        try:
+            async with asyncio.timeout(OPEN_TIMEOUT_S):
+                stream = await asyncio.shield(opening)
+        except (TimeoutError, asyncio.CancelledError):
+            opening.add_done_callback(_unwanted)
+            raise
         self._resampler = ToSession(stream.rate_hz)
         return stream
 
@@ -123,23 +125,34 @@ class LocalMicrophone:
                 continue
 
 
-async def open_microphone(
-    section: LocalSection, name: str | None, notify: Notify, devices: Devices | None = None
-) -> LocalMicrophone:
-    """The operator's microphone, if clients may use it. Raises `NotAllowed` or `SourceError`."""
-    _check_allowed(section)
-    try:
-        return await LocalMicrophone.open(devices or PortAudio(), name or section.device, notify)
-    except TimeoutError as error:
-        raise SourceError("the microphone does not answer", "no_microphone") from error
+def _unwanted(opening: asyncio.Future[Stream]) -> None:
+    """A device that was opened after all, when nobody waited for it any more."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
 
 
-async def list_microphones(section: LocalSection, devices: Devices | None = None) -> list[Device]:
-    """Raises `NotAllowed` or `SourceError`."""
-    _check_allowed(section)
-    return await asyncio.to_thread((devices or PortAudio()).microphones)
+class LocalMicrophones:
+    """Those of the server's machine, as far as its operator lets clients use them."""
 
+    def __init__(self, section: LocalSection, devices: Devices | None = None) -> None:
+        self._section = section
+        self._devices = devices or PortAudio()
 
-def _check_allowed(section: LocalSection) -> None:
-    if not section.microphone:
-        raise NotAllowed("the server's own microphone is off; its operator sets local.microphone")
+    async def open(self, name: str | None, notify: Notify) -> LocalMicrophone:
+        """The one so named, or the operator's choice. Raises `NotAllowed` or `SourceError`."""
+        self._check_allowed()
+        try:
+            return await LocalMicrophone.open(self._devices, name or self._section.device, notify)
+        except TimeoutError as error:
+            raise SourceError("the microphone does not answer", "no_microphone") from error
+
+    async def list(self) -> list[Device]:
+        """Raises `NotAllowed` or `SourceError`."""
+        self._check_allowed()
+        return await asyncio.to_thread(self._devices.microphones)
+
+    def _check_allowed(self) -> None:
+        if not self._section.microphone:
+            raise NotAllowed(
+                "the server's own microphone is off; its operator sets local.microphone"
+            )

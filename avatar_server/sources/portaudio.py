@@ -5,6 +5,7 @@ Everything here may block; it is called in threads.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -30,7 +31,9 @@ class Stream(Protocol):
 
     rate_hz: int
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Harmless when repeated."""
+        ...
 
 
 class Devices(Protocol):
@@ -49,13 +52,34 @@ class Devices(Protocol):
 
 
 class PortAudio:
-    """The real devices."""
+    """The real devices; one object for all who listen. PortAudio reads its list when it is
+    initialised, which ends what is open: the list is that of before while anybody listens."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open = 0
 
     def microphones(self) -> list[Device]:
+        with self._lock:
+            return self._listed()
+
+    def open(
+        self, name: str, take: Callable[[FloatArray], None], ended: Callable[[], None]
+    ) -> Stream:
+        with self._lock:
+            stream = self._opened(choose(self._listed(), name), take, ended)
+            self._open += 1
+        return stream
+
+    def _closed(self) -> None:
+        with self._lock:
+            self._open -= 1
+
+    def _listed(self) -> list[Device]:
         sounddevice = _sounddevice()
-        # PortAudio reads the list once, at its initialisation.
-        sounddevice._terminate()
-        sounddevice._initialize()
+        if not self._open:
+            sounddevice._terminate()
+            sounddevice._initialize()
         default = sounddevice.default.device[0]
         return [
             Device(
@@ -68,11 +92,10 @@ class PortAudio:
             if device["max_input_channels"] > 0
         ]
 
-    def open(
-        self, name: str, take: Callable[[FloatArray], None], ended: Callable[[], None]
+    def _opened(
+        self, device: Device, take: Callable[[FloatArray], None], ended: Callable[[], None]
     ) -> Stream:
         sounddevice = _sounddevice()
-        device = choose(self.microphones(), name)
         channels = 1 if device.channels == 1 else 2
 
         def callback(data: Any, _frames: int, _time: Any, _status: Any) -> None:
@@ -93,17 +116,20 @@ class PortAudio:
             except (sounddevice.PortAudioError, ValueError) as error:
                 problem = error
             else:
-                return _Open(stream, rate_hz)
+                return _Open(stream, rate_hz, self._closed)
         raise SourceError(f"{device.name} cannot be opened: {problem}", "no_microphone")
 
 
 class _Open:
-    def __init__(self, stream: Any, rate_hz: int) -> None:
+    def __init__(self, stream: Any, rate_hz: int, on_close: Callable[[], None]) -> None:
         self.rate_hz = rate_hz
         self._stream = stream
+        self._on_close = on_close
 
     def close(self) -> None:
-        self._stream.close(ignore_errors=True)
+        if not self._stream.closed:
+            self._stream.close(ignore_errors=True)
+            self._on_close()
 
 
 def choose(devices: list[Device], name: str) -> Device:

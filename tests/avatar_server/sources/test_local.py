@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +16,11 @@ from avatar_server.config import LocalSection
 from avatar_server.errors import NotAllowed
 from avatar_server.sources import local
 from avatar_server.sources.base import SourceError
-from avatar_server.sources.local import LocalMicrophone, list_microphones, open_microphone
+from avatar_server.sources.local import LocalMicrophone, LocalMicrophones
 from avatar_server.sources.portaudio import Device, PortAudio, choose
 from tests.avatar_server.sources.contract import tasks
+from tests.peers import sound_card
+from tests.peers.sound_card import MICROPHONE
 
 MICROPHONES = [
     Device("Built-in", 48_000, 1),
@@ -25,7 +29,7 @@ MICROPHONES = [
 
 
 class Machine:
-    """Stands in for the sound devices, which a test machine has not: a thread that calls back
+    """Stands in for devices of other rates, that end or do not answer: a thread that calls back
     every 10 ms as PortAudio's does."""
 
     def __init__(self, rate_hz: int = 48_000) -> None:
@@ -122,18 +126,39 @@ async def test_unplugged_it_is_silent_and_comes_back(
 
 
 async def test_only_the_operator_may_open_it() -> None:
+    forbidden = LocalMicrophones(LocalSection(), Machine())
     with pytest.raises(NotAllowed, match=r"local\.microphone"):
-        await open_microphone(LocalSection(), None, lambda *_: None, Machine())
+        await forbidden.open(None, lambda *_: None)
     with pytest.raises(NotAllowed):
-        await list_microphones(LocalSection(), Machine())
-    allowed = LocalSection(microphone=True)
-    assert await list_microphones(allowed, Machine()) == MICROPHONES
-    with pytest.raises(SourceError, match="Built-in, USB Headset"):
-        await open_microphone(allowed, "Bluetooth", lambda *_: None, Machine())
+        await forbidden.list()
     machine = Machine()
+    allowed = LocalMicrophones(LocalSection(microphone=True), machine)
+    assert await allowed.list() == MICROPHONES
+    with pytest.raises(SourceError, match="Built-in, USB Headset"):
+        await allowed.open("Bluetooth", lambda *_: None)
     machine.plugged = False
     with pytest.raises(SourceError, match="no microphone is plugged"):
-        await open_microphone(allowed, None, lambda *_: None, machine)
+        await allowed.open(None, lambda *_: None)
+
+
+async def test_a_device_that_opens_too_late_is_closed_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(local, "OPEN_TIMEOUT_S", 0.1)
+    machine, answers = Machine(), threading.Event()
+    open_at_once = machine.open
+
+    def open_late(*args: Any) -> MachineStream:
+        answers.wait(10)
+        return open_at_once(*args)
+
+    monkeypatch.setattr(machine, "open", open_late)
+    with pytest.raises(SourceError, match="does not answer"):
+        await LocalMicrophones(LocalSection(microphone=True), machine).open(None, lambda *_: None)
+    answers.set()
+    async with asyncio.timeout(5):
+        while machine.open_streams or tasks():
+            await asyncio.sleep(0.01)
 
 
 def test_a_device_is_chosen_by_part_of_its_name() -> None:
@@ -147,6 +172,70 @@ def test_a_missing_package_or_library_is_told_with_its_cure(
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     with pytest.raises(SourceError, match=r"avatar-server\[local\]"):
         PortAudio().microphones()
+
+
+@pytest.fixture
+def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sound_card.SoundCard]:
+    """By the real PortAudio and ALSA; its microphone hears a tone for as long as a test takes."""
+    if why := sound_card.missing():
+        pytest.skip(why)
+    with sound_card.sound_card(tmp_path, monkeypatch) as found:
+        found.hear((0.5 * np.sin(2 * np.pi * 440 * np.arange(48_000 * 60) / 48_000)).astype("f4"))
+        yield found
+
+
+async def opened(devices: PortAudio, notices: list[str]) -> LocalMicrophone:
+    return await LocalMicrophone.open(devices, MICROPHONE, lambda code, _: notices.append(code))
+
+
+async def test_a_real_one_is_heard_without_a_hole(card: sound_card.SoundCard) -> None:
+    microphone = await opened(PortAudio(), [])
+    sound = await listen(microphone, 2.0)
+    await microphone.close()
+    late = sound[48_000:]
+    assert np.abs(late).max() == pytest.approx(0.5, abs=0.02)
+    spectrum = np.abs(np.fft.rfft(late * np.hanning(len(late))))
+    assert np.argmax(spectrum) * 48_000 / len(late) == pytest.approx(440, abs=5)
+    assert not tasks()
+
+
+async def test_a_real_one_that_is_unplugged_comes_back(
+    card: sound_card.SoundCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "RETRY_S", 0.2)
+    monkeypatch.setattr(local, "SILENT_S", 0.5)
+    notices: list[str] = []
+    microphone = await opened(PortAudio(), notices)
+    try:
+        assert (await listen(microphone, 1.0)).any()
+        await asyncio.to_thread(card.unplug)
+        await listen(microphone, 2.5)
+        assert notices == ["microphone_lost"]
+        assert not (await listen(microphone, 0.1)).any()
+        card.plug()
+        sound = await listen(microphone, 3.0)
+        assert notices == ["microphone_lost", "microphone_back"]
+        assert np.abs(sound[-4800:]).max() > 0.4
+    finally:
+        await microphone.close()
+    assert not tasks()
+
+
+async def test_one_who_lists_or_opens_does_not_disturb_another(card: sound_card.SoundCard) -> None:
+    """PortAudio's list is made anew only while nobody listens: what is open would be closed."""
+    devices, notices = PortAudio(), list[str]()
+    first = await opened(devices, notices)
+    assert MICROPHONE in [device.name for device in devices.microphones()]
+    second = await opened(devices, notices)
+    await listen(first, 1.0)
+    assert np.abs(await listen(first, 0.5)).max() > 0.4
+    assert np.abs(second.read(4800)).max() > 0.4
+    await second.close()
+    assert np.abs(await listen(first, 0.5)).max() > 0.4
+    await first.close()
+    assert not notices
+    card.unplug()
+    assert MICROPHONE not in [device.name for device in devices.microphones()]
 
 
 def test_the_real_library_answers_or_says_what_is_missing() -> None:
