@@ -98,7 +98,8 @@ def _tooth_colour(
 
 
 def _contrast(one: FloatLike, two: FloatLike) -> float:
-    pair = np.asarray([[one, two]], np.float32) / 255
+    """Of two colours, whatever the light: as if the second were bright skin."""
+    pair = np.asarray([[one, two]], np.float32) * np.float32(0.7 / max(luma(two), 1.0))
     lab = cv2.cvtColor(pair, cv2.COLOR_RGB2LAB)[0]
     return float(np.linalg.norm(lab[0] - lab[1]))
 
