@@ -2,7 +2,7 @@
 
 Frames are thin lines where skin has none: one over the bridge of the nose, and one below each
 eye. A line counts as far as almost all of its columns agree, so brows, lashes and wrinkles do
-not. Strong frames are found; thin wire is not, and hardly matters.
+not. Wire shows too faintly below the eyes: it is traced over the bridge alone, wherever it runs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ LOWER_LIDS = (
 INNER_CORNERS = (133, 362)
 WORK_PX = 512
 # Of the skin's brightness: two faint rims need a bridge between them, two strong ones do not.
-BRIDGE, FAINT_RIM, STRONG_RIM = 0.09, 0.08, 0.25
+BRIDGE, FAINT_RIM, STRONG_RIM, WIRE = 0.09, 0.08, 0.25, 0.05
+WIRE_PX = 2  # half of a wire's reach, rows of half a pixel: its sides are skin again
+CLIMB = 3  # rows from one column to the next
 FloatLike = npt.NDArray[np.float64]
 
 
@@ -57,15 +59,15 @@ def has_glasses(rgba: ByteArray, landmarks: FloatArray) -> bool:
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
     grey = np.asarray(cv2.GaussianBlur(grey, (0, 0), 0.8))
     points = landmarks[:, :2].astype(np.float64) * scale
+    if wire_contrast(grey, points) > WIRE:
+        return True
     bridge, rims = line_contrasts(grey, points)
     return min(rims) > STRONG_RIM or (bridge > BRIDGE and min(rims) > FAINT_RIM)
 
 
 def line_contrasts(grey: FloatArray, points: FloatLike) -> tuple[float, list[float]]:
     """Of the line over the nose and of those below the eyes; 0 none, 1 black on white."""
-    height, width = grey.shape
-    cheeks = [grey[int(y) % height, int(x) % width] for x, y in points[list(CHEEKS)]]
-    skin = max(float(np.median(cheeks)), 1.0)
+    skin = _skin(grey, points)
     right, left = points[INNER_CORNERS[0]], points[INNER_CORNERS[1]]
     apart = float(np.linalg.norm(left - right))
     columns = np.linspace(-0.25, 0.25, 13) * apart
@@ -76,6 +78,46 @@ def line_contrasts(grey: FloatArray, points: FloatLike) -> tuple[float, list[flo
         strip = _Strip((right + left) / 2, (left - right) / apart, columns, curve)
         bridge = max(bridge, _ridge(strip.sample(grey, rows), 0.5 / apart))
     return bridge / skin, [_rim(grey, points[list(lid)]) / skin for lid in LOWER_LIDS]
+
+
+def wire_contrast(grey: FloatArray, points: FloatLike) -> float:
+    """Of the best line from one side of the nose's bridge to the other, of any shape."""
+    right, left = points[INNER_CORNERS[0]], points[INNER_CORNERS[1]]
+    apart = float(np.linalg.norm(left - right))
+    columns = np.linspace(-0.2, 0.2, 41) * apart
+    rows = np.arange(-0.55, 0.55, 0.5 / apart) * apart
+    strip = _Strip((right + left) / 2, (left - right) / apart, columns, np.zeros(41))
+    seen = strip.sample(grey, rows) / _skin(grey, points)
+    best = 0.0
+    for reach in (WIRE_PX, 2 * WIRE_PX):
+        above, middle, below = seen[: -2 * reach], seen[reach:-reach], seen[2 * reach :]
+        for line in (np.minimum(above, below) - middle, middle - np.maximum(above, below)):
+            best = max(best, float(np.percentile(_traced(line), 15)))
+    return best
+
+
+def _traced(line: FloatArray) -> FloatArray:
+    """The strongest connected path through `line` [rows, columns]: its values [columns]."""
+    count, width = line.shape
+    sums, steps = np.minimum(line[:, 0], 0.25), []
+    slopes = np.arange(-CLIMB, CLIMB + 1)
+    for column in range(1, width):
+        padded = np.pad(sums, CLIMB, constant_values=-np.inf)
+        before = np.lib.stride_tricks.sliding_window_view(padded, len(slopes))
+        before = before - 0.004 * np.abs(slopes)
+        chosen = before.argmax(1)
+        steps.append(slopes[chosen])
+        sums = before[np.arange(count), chosen] + np.minimum(line[:, column], 0.25)
+    path = [int(sums.argmax())]
+    for step in reversed(steps):
+        path.append(path[-1] + int(step[path[-1]]))
+    return np.asarray(line[path[::-1], np.arange(width)])
+
+
+def _skin(grey: FloatArray, points: FloatLike) -> float:
+    height, width = grey.shape
+    cheeks = [grey[int(y) % height, int(x) % width] for x, y in points[list(CHEEKS)]]
+    return max(float(np.median(cheeks)), 1.0)
 
 
 def _rim(grey: FloatArray, lid: FloatLike) -> float:

@@ -175,15 +175,18 @@ class _Stack:
         interior, half = self._latents.interior, self._latents.half_width
         # A photo of teeth has its shadows in it, and line art has none.
         depth = 0.35 if interior.own_teeth or interior.is_line_art else 1.0
-        shadow = 1 - depth * (
-            0.36 * np.exp(-np.maximum(opening.above, 0) / (0.07 * half))
+        # Between lips that hardly part the teeth lie right behind them, in the light.
+        gap = np.clip((opening.above - opening.below) / (0.25 * half), 0.35, 1)
+        shadow = 1 - depth * gap * (
+            0.32 * np.exp(-np.maximum(opening.above, 0) / (0.07 * half))
             + 0.22 * np.exp(-np.maximum(-opening.below, 0) / (0.07 * half))
         )
         # Shadows in a mouth are warm.
         tint = [0.90, 1.04, 1.10] if interior.is_coloured else [1.0, 1.0, 1.0]
         exponent = np.array(tint, np.float32)
         self.canvas *= np.power(np.clip(shadow, 0.15, 1)[..., None], exponent)
-        recede = float(smoothstep(rounded, 0.1, 0.95)) * (0.6 if interior.own_teeth else 0.85)
+        flat = interior.own_teeth or interior.is_line_art
+        recede = float(smoothstep(rounded, 0.2, 1.0)) * (0.45 if flat else 0.7)
         if recede > 0.01:
             self.canvas *= 1 - recede
             self.canvas += interior.cavity * (0.8 * recede)

@@ -21,6 +21,7 @@ from sonic_stream.engines.lite.network import (
     AudioToMotion,
     MotionNet,
 )
+from sonic_stream.engines.lite.pitch import Pitch
 from sonic_stream.engines.lite.prosody import Loudness, Prosody
 from sonic_stream.engines.lite.rig import FRAME_S, lip_smoother, lips
 from sonic_stream.media import (
@@ -93,6 +94,7 @@ class _State:
     voice: AudioToMotion
     life: Life = field(init=False)
     loudness: Loudness = field(default_factory=Loudness)
+    pitch: Pitch = field(default_factory=Pitch)
     prosody: Prosody = field(default_factory=Prosody)
     smoother: AttackRelease = field(default_factory=lip_smoother)
 
@@ -102,6 +104,7 @@ class _State:
     def clone(self) -> _State:
         twin = copy.copy(self)
         twin.clock, twin.loudness = copy.deepcopy(self.clock), copy.deepcopy(self.loudness)
+        twin.pitch = copy.deepcopy(self.pitch)
         twin.life, twin.prosody = copy.deepcopy(self.life), copy.deepcopy(self.prosody)
         twin.voice, twin.smoother = self.voice.clone(), self.smoother.clone()
         return twin
@@ -169,6 +172,7 @@ class LiteStream:
         start_s = perf_counter()
         state.voice.hear(audio.samples)
         state.loudness.hear(audio.samples)
+        state.pitch.hear(audio.samples)
         heard_s = perf_counter()
         channels = state.voice.speak()
         per_frame = 1000 / max(len(due), 1)
@@ -221,6 +225,6 @@ class LiteStream:
 
     def _move(self, channels: FloatArray, pts: int) -> Motion:
         state, options = self._state, self._options
-        cues = state.prosody.step(channels, state.loudness.next())
+        cues = state.prosody.step(channels, state.loudness.next(), state.pitch.next())
         smooth = state.smoother.step(channels, FRAME_S, options.smoothing)
         return state.life.step(pts, lips(smooth, options.dynamic_scale), cues, options)

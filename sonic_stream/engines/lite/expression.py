@@ -29,6 +29,8 @@ MICRO_S = {True: 2.6, False: 5.0}  # median time between small changes, talking 
 BROW, BROW_SIZE, CHANGE, SMILE, CHEEK, FROWN, MICRO = range(500, 507)
 BROW_OMEGA, BROW_S = 13.0, 0.22
 BROWS = 0.6  # of the stresses, times their strength, raise the brows
+WITH_HEIGHT, MOST_WITH_HEIGHT = 0.05, 0.3  # per semitone from the second on
+ASKING, ASKING_S = (0.25, 0.45), 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +74,16 @@ class Mimic:
         if dice.happens(BROW, BROWS * cues.stress):
             self._brow_goal = cues.stress * dice.between(BROW_SIZE, 0.35, 0.85)
             self._brow_left_s = BROW_S
+        if cues.asks:
+            self._brow_goal = ASKING[0] + ASKING[1] * cues.asks
+            self._brow_left_s = ASKING_S
         self._left_s -= FRAME_S
         if self._left_s <= 0 or cues.ended:
             self._left_s = dice.log_normal(MICRO, MICRO_S[cues.talking], 0.5)
             self._trace_goal = self._drawn(dice)
         trace = self._trace.step(self._trace_goal, FRAME_S).copy()
-        goal = self._brow_goal if self._brow_left_s > 0 else 0.0
+        high = min(WITH_HEIGHT * max(cues.height - 1, 0.0), MOST_WITH_HEIGHT)
+        goal = max(self._brow_goal, high) if self._brow_left_s > 0 else high
         trace[NAMES.index("brow_up")] += self._brow.step(goal, FRAME_S)[0]
         return trace
 

@@ -222,14 +222,14 @@ class _Shape:
     def jaw_weights(self) -> tuple[FloatLike, FloatLike]:
         """A lens at small openings, an ellipse at wide ones; cheeks above the mouth stay."""
         v, au = self.v, self.au
-        share = 0.42  # of the jaw's motion on the line of the corners
+        share = 0.50  # of the jaw's motion on the line of the corners
         common = np.where(
             v < 0,
             share * (1 - smoothstep(-v, 0.05, 1.05 * self.mouth.nose)),
             share + (1 - share) * smoothstep(v, 0.0, 0.85),
         )
         lens = np.clip(1 - np.minimum(au / 0.96, 1) ** 2, 0, 1) ** 0.85
-        ellipse = np.clip(1 - np.minimum(au / 0.955, 1) ** 2.2, 0, 1) ** 0.60
+        ellipse = np.clip(1 - np.minimum(au / 0.955, 1) ** 2.4, 0, 1) ** 0.55
 
         def parted(gap: FloatLike) -> FloatLike:
             return np.asarray(
@@ -252,7 +252,8 @@ class _Shape:
         to_chin = np.exp(-((v / 0.55) ** 2))
         smile_lift = np.where(v < 0, self.to_nose * 0.5 + 0.5, 1.0) * smoothstep(au, 0.2, 1.0)
         return {
-            "jaw": (zero, 0.50 * level),  # the rotation itself is not linear: see the renderer
+            # The rotation itself is not linear: see the renderer.
+            "jaw": (zero, (0.85 if mouth.level[40] < 0 else 0.25) * level),
             "close": (
                 zero,
                 np.where(upper > 0.5, 0.38 * gap * self.to_nose, -0.62 * gap * to_chin)

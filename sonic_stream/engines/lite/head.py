@@ -21,6 +21,7 @@ AT_PHRASE_BEGIN, AT_PHRASE_END = 0.6, 0.8
 REST_OMEGA, TALKING_OMEGA = (2.2, 4.0), (3.5, 6.5)  # slow turns and quick ones
 NOD_DEG, NOD_OMEGA, NOD_S = 5.2, 15.0, 0.14
 RAISES = 0.15  # of the nods go upwards
+ASKS_DEG, ASKS_S = 3.0, 0.4  # a question lifts and tilts the head
 FOLLOWS, FOLLOW_OMEGA = 0.28, 7.0  # the head's share of a look aside
 UNREST = np.array([0.9, 0.55, 0.45, 0.45, 0.35])  # at rest; doubled by talking
 UNREST_HZ = (0.43, 0.51, 0.37, 0.33, 0.39)
@@ -72,6 +73,10 @@ class Head:
             )
             self._nod *= size
             self._nod_left_s = NOD_S
+        if cues.asks:
+            side = 1 if dice.happens(RAISE, 0.5) else -1
+            self._nod = ASKS_DEG * cues.asks * np.array([0.2 * side, -1.0, 0.6 * side, 0.0, -0.2])
+            self._nod_left_s = ASKS_S
         return self._nodding.step(self._nod * (self._nod_left_s > 0), FRAME_S)
 
     def _unrest(self, dice: Dice) -> Pose:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from sonic_stream.engines.lite.fields import FaceModel
-from sonic_stream.engines.lite.geometry import FloatLike, smoothstep
+from sonic_stream.engines.lite.geometry import FloatLike, HeadFrame, smoothstep
 from sonic_stream.engines.lite.own_teeth import Opening, cut_teeth
 from sonic_stream.engines.lite.palette import Palette, luma, noise_like
 from sonic_stream.media import ByteArray, FloatArray
@@ -79,7 +79,7 @@ def build_interior(picture: ByteArray, face: FaceModel, palette: Palette) -> Int
         tongue=canvas.tongue(),
         tongue_tip=canvas.tongue_tip(),
         at_rest=at_rest,
-        to_picture=_to_picture(face, centre, scale),
+        to_picture=_level_with(to_lips, _to_picture(face, centre, scale), head),
         to_lips=to_lips,
         centre=centre,
         cavity=palette.cavity.astype(np.float32),
@@ -97,6 +97,15 @@ def _to_picture(face: FaceModel, centre: FloatLike, scale: float) -> FloatArray:
     corner = head.axes[:2, :2] @ np.array([LEFT * half, TOP * half])
     shift = origin[:2] + corner + linear @ np.array([0.5, 0.5])
     return np.hstack([linear, shift[:, None]]).astype(np.float32)
+
+
+def _level_with(lips: FloatArray, teeth: FloatArray, head: HeadFrame) -> FloatArray:
+    """The teeth's plane no higher or lower than the lips': a mesh's idea of how far a head is
+    bent is not good enough to hide them by."""
+    down = head.axes[:2, 1] / np.linalg.norm(head.axes[:2, 1])
+    placed = teeth.copy()
+    placed[:, 2] -= ((teeth - lips)[:, 2] @ down) * down
+    return placed
 
 
 def _on_canvas(picture: ByteArray, to_lips: FloatArray, shape: tuple[int, ...]) -> ByteArray:
@@ -139,8 +148,10 @@ class _Canvas:
         if not plain:
             shade = (0.48 + 0.52 * arch**0.8) * (0.94 + 0.06 * smoothstep(to_gum, 0.0, 0.22))
             shade = shade * (1 - 0.18 * smoothstep(to_gum, 0.45, 1.0))
-            shade = shade * (1 - 0.15 * row.gap * smoothstep(to_gum, 0.02, 0.25))
+            shade = shade * (1 - 0.07 * row.bulge)
         colour = self.palette.teeth * (shade * self.lighting)[..., None]
+        if not plain:
+            colour = self._parted(colour, 0.38 * row.gap * smoothstep(to_gum, 0.0, 0.2))
         is_tooth = smoothstep(v, edge - 10.6 * mm, edge - 9.1 * mm)[..., None]
         gum = self.palette.lip * 0.64 * (arch * self.lighting)[..., None]
         return self._finished(colour * is_tooth + gum * (1 - is_tooth), alpha)
@@ -158,39 +169,47 @@ class _Canvas:
         u, v, mm = self.u, self.v, self.mm
         tips = np.array([0, 0.1, 0.0, 0.7, 1.2]) * mm
         row = self._row(np.array([0, 5.3, 11.0, 17.0, 22.0, 25.0]) * mm, tips, 0.5 * mm)
-        edge = 1.4 * mm + row.profile + 0.02 * u**2
+        edge = 1.4 * mm + row.profile - 0.10 * u**2  # seen from above, an open arch
         alpha = np.clip(0.5 + (v - edge) / self.pixel / 1.6, 0, 1)
         alpha = alpha * (1 - smoothstep(np.abs(u), 22 * mm, 25 * mm))
         down = np.clip((v - edge) / (8.5 * mm), 0, 1)
         arch = np.sqrt(1 - np.clip(np.abs(u) / (26 * mm), 0, 1) ** 2)
-        shade = 0.80 * (0.40 + 0.60 * arch) * (1 - 0.25 * smoothstep(down, 0.3, 1.0))
-        shade = shade * (1 - 0.16 * row.gap)
-        tint = np.array([1.0, 0.985, 0.96])
+        shade = 0.84 * (0.50 + 0.50 * arch) * (1 - 0.20 * smoothstep(down, 0.3, 1.0))
+        shade = shade * (1 - 0.07 * row.bulge)
+        tint = np.array([1.0, 0.97, 0.92]) if self.palette.is_coloured else np.ones(3)
         colour = self.palette.teeth * tint * (shade * self.lighting)[..., None]
+        colour = self._parted(colour, 0.4 * row.gap)
         return self._finished(colour, alpha * (0 if self.palette.is_line_art else 1))
 
+    def _parted(self, colour: FloatLike, depth: FloatLike) -> FloatLike:
+        """Teeth with the warm dark of the mouth between them."""
+        between = 0.45 * colour + 0.55 * self.palette.cavity
+        return np.asarray(colour + (between - colour) * depth[..., None])
+
     def tongue(self) -> ByteArray:
-        across = self.u / 0.80
-        top = 0.02 + 0.20 * across**2 + 0.035 * np.exp(-((across / 0.10) ** 2))
-        alpha = np.clip(0.5 + (self.v - top) / (5 * self.pixel), 0, 1)
+        across = self.u / 0.86
+        top = 0.02 + 0.30 * across**2
+        alpha = np.clip(0.5 + (self.v - top) / (6 * self.pixel), 0, 1)
         alpha = alpha * (1 - smoothstep(np.abs(across), 0.80, 1.02))
         depth = np.clip((self.v - top) / 0.45, 0, 1)
-        shade = (0.42 + 0.62 * smoothstep(depth, 0.0, 0.6)) * (
-            1 - 0.45 * np.clip(np.abs(across), 0, 1) ** 2
+        shade = (0.34 + 0.70 * smoothstep(depth, 0.0, 0.8)) * (
+            1 - 0.50 * np.clip(np.abs(across), 0, 1) ** 2
         )
-        groove = np.exp(-((across / 0.07) ** 2)) * smoothstep(depth, 0, 0.4)
-        shine = np.exp(-(((np.abs(across) - 0.28) / 0.16) ** 2) - ((depth - 0.45) / 0.2) ** 2)
-        return self._flesh(shade * (1 - 0.16 * groove), 0.16 * shine, alpha)
+        groove = np.exp(-((across / 0.12) ** 2)) * smoothstep(depth, 0, 0.5)
+        shine = np.exp(-(((np.abs(across) - 0.30) / 0.18) ** 2) - ((depth - 0.6) / 0.22) ** 2)
+        return self._flesh(shade * (1 - 0.10 * groove), 0.12 * shine, alpha)
 
     def tongue_tip(self) -> ByteArray:
-        across, down = self.u / 0.37, (self.v - 0.02) / 0.26
-        radius = np.sqrt(np.abs(across) ** 2.1 + np.abs(down) ** 2.1)
-        alpha = np.clip(0.5 + (1 - radius) * 0.26 / (4 * self.pixel), 0, 1)
-        shade = (1.12 - 0.45 * np.clip((down + 1) / 2, 0, 1)) * (
-            1 - 0.35 * np.clip(np.abs(across), 0, 1) ** 2
+        """Wide enough to touch the teeth from one canine to the other."""
+        across, down = self.u / 0.56, (self.v - 0.04) / 0.28
+        radius = (np.abs(across) ** 2.6 + np.abs(down) ** 2.6) ** (1 / 2.6)
+        alpha = np.clip(0.5 + (1 - radius) * 0.28 / (4 * self.pixel), 0, 1)
+        shade = (1.10 - 0.50 * np.clip((down + 1) / 2, 0, 1)) * (
+            1 - 0.40 * np.clip(np.abs(across), 0, 1) ** 2.5
         )
-        shine = np.exp(-((across / 0.45) ** 2) - ((down + 0.25) / 0.25) ** 2)
-        return self._flesh(1.12 * shade, 0.18 * shine, alpha)
+        groove = np.exp(-((across / 0.10) ** 2)) * smoothstep(down, -0.9, 0.2)
+        shine = np.exp(-((across / 0.5) ** 2) - ((down + 0.35) / 0.22) ** 2)
+        return self._flesh(1.06 * shade * (1 - 0.10 * groove), 0.14 * shine, alpha)
 
     def _flesh(self, shade: FloatLike, shine: FloatLike, alpha: FloatLike) -> ByteArray:
         colour = self.palette.tongue * (shade * self.lighting)[..., None]
@@ -215,13 +234,14 @@ class _Canvas:
         profile = tips[tooth] + rounding * np.abs(within) ** 4 * (right - left) / edges[1]
         distance = np.minimum(au - left, right - au)
         distance = np.where((tooth == 0) & (au - left < right - au), au, distance)
-        return _Row(profile, np.exp(-((distance / (0.42 * self.mm)) ** 2)))
+        return _Row(profile, np.exp(-((distance / (0.5 * self.mm)) ** 2)), within**2)
 
 
 @dataclass(frozen=True)
 class _Row:
     profile: FloatLike  # the tips' line
     gap: FloatLike  # 1 between two teeth
+    bulge: FloatLike  # 0 in the middle of each tooth, 1 at its sides
 
 
 def _last_row(cover: ByteArray) -> int:

@@ -21,6 +21,7 @@ EYES = {
 }  # fmt: skip
 LINE_ART_CONTRAST = 10.0  # of lips against skin (CIELAB): below it a mouth is but a drawn line
 FLAT_GRAIN = 1.0
+IVORY = np.array([1.045, 0.995, 0.93])
 
 
 @dataclass(frozen=True)
@@ -88,15 +89,17 @@ def _tooth_colour(
 ) -> FloatLike:
     """White under the portrait's light: as the eyes are, and a little brighter than skin."""
     white = sclera if sclera is not None else skin
-    warm = np.array([1.03, 1.0, 0.945]) if coloured else np.ones(3)
     brighter = 1.45 if line_art else 1.08
     level = np.clip(max(1.02 * luma(white), brighter * luma(skin)), 40, 236)
-    teeth = 0.5 * warm + 0.5 * np.clip(white / (luma(white) + 1e-3), 0.72, 1.2)
+    # The white of an eye is rosy, and tells of the light but half; teeth are ivory.
+    light = np.clip(white / (luma(white) + 1e-3), 0.72, 1.2) ** (0.25 if line_art else 0.65)
+    teeth = light * (IVORY if coloured else 1.0)
     return np.asarray(teeth * (level / luma(teeth)))
 
 
 def _contrast(one: FloatLike, two: FloatLike) -> float:
-    pair = np.asarray([[one, two]], np.float32) / 255
+    """Of two colours, whatever the light: as if the second were bright skin."""
+    pair = np.asarray([[one, two]], np.float32) * np.float32(0.7 / max(luma(two), 1.0))
     lab = cv2.cvtColor(pair, cv2.COLOR_RGB2LAB)[0]
     return float(np.linalg.norm(lab[0] - lab[1]))
 

@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from sonic_stream.engines.lite.network import (
-    CHANNEL,
-    FRAME_SAMPLES,
-    LOOK_AHEAD_SAMPLES,
-)
+from sonic_stream.engines.lite.network import CHANNEL, FRAME_SAMPLES
+from sonic_stream.engines.lite.pitch import AHEAD, UNVOICED, Intonation
 from sonic_stream.media import FloatArray
 from sonic_stream.smoothing import kept
 
 FRAME_S = 0.04
-AHEAD = LOOK_AHEAD_SAMPLES // FRAME_SAMPLES  # frames of sound known beyond the frame shown
 FLOOR_DB = -70.0
 BEGINS, ENDS = 0.5, 0.3  # speech probability that starts a phrase, and that may end it
 GAP_S = 0.2  # shorter gaps belong to the phrase: stops, and breaths between words
 SYLLABLE_S, STRESS_APART_S = 0.15, 0.36  # at least, from one to the next
 RISE_DB, STANDS_OUT = 3.0, 0.2  # that make a syllable, and a stressed one (deviations)
+RISE_ST = 1.5  # of the voice's height: an accent, even where loudness does not rise
+LOUD, HIGH = 0.6, 0.6  # shares of loudness and height in what stands out
+FIRST_SPREAD_ST, LEAST_SPREAD_ST = 2.5, 1.2
 FIRST_PEAK_DB, FIRST_SPREAD_DB, LEAST_SPREAD_DB = -24.0, 5.0, 2.0
 NEW_SHARE = 0.15  # of the running means, per syllable
 ACTIVITY_KEPT = float(kept(0.3, FRAME_S))
+HEIGHT_KEPT = float(kept(0.06, FRAME_S))
 
 
 @dataclass(frozen=True, slots=True)
 class Cues:
     """What motion answers to in one frame. `began`, `ended`: a phrase, in this very frame;
     `since_s`: of the last of them; `activity` 0..1: talking, smoothed; `stress` 0, or 0..1 in
-    the frame in which a stressed syllable begins."""
+    the frame in which a stressed syllable begins; `height`: semitones of the voice above its
+    speaker's own, smoothed; `asks` 0, or 0..1 in the frame in which a phrase ends high."""
 
     talking: bool = False
     began: bool = False
@@ -39,6 +41,8 @@ class Cues:
     phrase_s: float = 0.0
     activity: float = 0.0
     stress: float = 0.0
+    height: float = 0.0
+    asks: float = 0.0
 
 
 class Loudness:
@@ -74,13 +78,14 @@ class Prosody:
         self._since_s = 1e3
         self._phrase_s = 0.0
         self._activity = 0.0
-        self._peak_db = FIRST_PEAK_DB  # of the last syllables, and how much these differ
-        self._spread_db = FIRST_SPREAD_DB
-        self._syllable_s = 1.0
-        self._unstressed_s = 1.0
+        self._intonation = Intonation()
+        self._heights = [UNVOICED] * (AHEAD + 2)  # as many as there are levels
+        self._height = 0.0
+        self._stress = Stress()
 
-    def step(self, channels: FloatArray, levels_db: list[float]) -> Cues:
-        """`channels` [10] of this frame; `levels_db` as `Loudness.next` gives them."""
+    def step(self, channels: FloatArray, levels_db: list[float], height: float) -> Cues:
+        """`channels` [11] of this frame; `levels_db` and `height` as `Loudness.next` and
+        `Pitch.next` give them."""
         speech = float(channels[CHANNEL["speech"]])
         before = self._talking
         self._follow(speech)
@@ -90,6 +95,10 @@ class Prosody:
         if began:
             self._phrase_s = 0.0
         self._activity = self._talking + (self._activity - self._talking) * ACTIVITY_KEPT
+        self._heights = [*self._heights[1:], self._intonation.step(height)]
+        newest = self._heights[-1]
+        goal = 0.0 if math.isnan(newest) else newest
+        self._height = goal + (self._height - goal) * HEIGHT_KEPT
         return Cues(
             talking=self._talking,
             began=began,
@@ -97,7 +106,9 @@ class Prosody:
             since_s=self._since_s,
             phrase_s=self._phrase_s,
             activity=self._activity,
-            stress=self._stress(speech, levels_db),
+            stress=self._stress.step(speech, levels_db, self._heights),
+            height=self._height,
+            asks=self._intonation.close() if ended else 0.0,
         )
 
     def _follow(self, speech: float) -> None:
@@ -107,21 +118,51 @@ class Prosody:
         elif self._quiet_s > GAP_S:
             self._talking = False
 
-    def _stress(self, speech: float, levels_db: list[float]) -> float:
-        """A rise to a level that stands out from the last syllables'."""
+
+class Stress:
+    """Finds the syllables that stand out from the last ones, by loudness and by height."""
+
+    def __init__(self) -> None:
+        self._peak_db = FIRST_PEAK_DB  # of the last syllables, and how much these differ
+        self._spread_db = FIRST_SPREAD_DB
+        self._top_st = 0.0
+        self._spread_st = FIRST_SPREAD_ST
+        self._syllable_s = 1.0
+        self._unstressed_s = 1.0
+
+    def step(self, speech: float, levels_db: list[float], heights: list[float]) -> float:
+        """0..1, in the frame in which one begins; windows of equal length, NaN where no voice
+        is."""
         self._syllable_s += FRAME_S
         self._unstressed_s += FRAME_S
         peak_db = max(levels_db[2:])
         rises = peak_db - levels_db[0] > RISE_DB and peak_db >= levels_db[1]
-        if not rises or speech < ENDS or self._syllable_s < SYLLABLE_S:
+        climbs = heights[-1] - heights[0] > RISE_ST and peak_db > levels_db[1] - RISE_DB
+        if not (rises or climbs) or speech < ENDS or self._syllable_s < SYLLABLE_S:
             return 0.0
         self._syllable_s = 0.0
-        above_db = peak_db - self._peak_db
-        stands_out = above_db / self._spread_db
-        self._peak_db += NEW_SHARE * above_db
-        spread_db = max(1.25 * abs(above_db), LEAST_SPREAD_DB)
-        self._spread_db += NEW_SHARE * (spread_db - self._spread_db)
+        stands_out = LOUD * self._louder(peak_db) + HIGH * self._higher(heights[1:])
         if stands_out < STANDS_OUT or self._unstressed_s < STRESS_APART_S:
             return 0.0
         self._unstressed_s = 0.0
         return min(0.35 + 0.45 * (stands_out - STANDS_OUT), 1.0)
+
+    def _louder(self, peak_db: float) -> float:
+        above = peak_db - self._peak_db
+        stands_out = above / self._spread_db
+        self._peak_db += NEW_SHARE * above
+        spread = max(1.25 * abs(above), LEAST_SPREAD_DB)
+        self._spread_db += NEW_SHARE * (spread - self._spread_db)
+        return stands_out
+
+    def _higher(self, heights: list[float]) -> float:
+        """Nothing where no voice is."""
+        voiced = [height for height in heights if not math.isnan(height)]
+        if not voiced:
+            return 0.0
+        above = max(voiced) - self._top_st
+        stands_out = above / self._spread_st
+        self._top_st += NEW_SHARE * above
+        spread = max(1.25 * abs(above), LEAST_SPREAD_ST)
+        self._spread_st += NEW_SHARE * (spread - self._spread_st)
+        return stands_out

@@ -12,7 +12,7 @@ from sonic_stream.engines.lite.geometry import FloatLike, MouthFrame, smoothstep
 from sonic_stream.engines.lite.palette import Palette
 from sonic_stream.media import FloatArray
 
-DEEPEST = 0.22  # share of the shadow's colour in the deepest fold
+DEEPEST = 0.20  # share of the shadow's colour in the deepest fold
 SHADOW = np.array([0.66, 0.45, 0.40])  # of skin: light that skin lets through is red
 GREY_SHADOW = 0.5
 
@@ -35,7 +35,7 @@ def build_folds(patch: Patch, mouth: MouthFrame, palette: Palette) -> Folds:
     line = 0.58 + 0.80 * along + 0.07 * np.sin(np.pi * along)
     beside = (u - line) / np.sqrt(1 + (0.80 / (bottom - top)) ** 2)
     # Soft towards the lip, sharp under the cheek that bulges over it.
-    width = np.where(beside < 0, 0.13, 0.06)
+    width = np.where(beside < 0, 0.17, 0.10)
     ends = smoothstep(along, 0.0, 0.18) * (1 - smoothstep(along, 0.55, 1.0))
     cheeks = np.exp(-((beside / width) ** 2)) * ends
     under = (v - mouth.lip_lower - 0.16 - 0.06 * u**2) / np.where(v > mouth.lip_lower, 0.13, 0.10)

@@ -158,7 +158,7 @@ class Warper:
             weight = layer.jaw + wide * layer.jaw_wide
             # z < 0 is in front of the hinge: opening moves it down.
             drop = weight * (patch.arm_y * (np.cos(angle) - 1) - patch.arm_z * np.sin(angle))
-            pull = -0.07 * latents.half_width * opened * patch.corner_pull
+            pull = -0.12 * latents.half_width * opened * patch.corner_pull
             axes = latents.axes
             dx = dx + axes[0, 1] * drop + axes[0, 0] * pull
             dy = dy + axes[1, 1] * drop + axes[1, 0] * pull
