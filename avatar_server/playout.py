@@ -8,6 +8,7 @@ other, so a lip-sync offset is exact by construction and needs no time stamps.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import replace
 from fractions import Fraction
@@ -16,7 +17,7 @@ import numpy as np
 
 from avatar_server.protocol import MAX_OFFSET_MS
 from sonic_stream.media import FloatArray, MediaPacket
-from sonic_stream.smoothing import slew
+from sonic_stream.smoothing import faded, slew
 
 SAMPLE_RATE_HZ = 48_000
 TICK_SAMPLES = 960
@@ -24,6 +25,8 @@ TICK_S = TICK_SAMPLES / SAMPLE_RATE_HZ
 # How fast an offset changes, in seconds per second: faster would be heard, or seen.
 SOUND_SLEW = 0.05
 PICTURE_SLEW = 0.2
+FADE = 240  # samples, of sound that is cut off
+READS = 256  # that a tap remembers: the latest 5 s
 
 
 def samples_of_ms(milliseconds: float) -> int:
@@ -50,14 +53,11 @@ class Timeline:
             raise ValueError(f"[{start_pts}, +{count}) is outside [{oldest}, {self.end_pts})")
         return self._ring[self._slots(start_pts, count)]
 
-    def silence_from(self, start_pts: int, fade: int = 240) -> None:
+    def silence_from(self, start_pts: int, fade: int = FADE) -> None:
         """Forget the sound from `start_pts` on, after a fade-out of `fade` samples."""
         start_pts = max(start_pts, self.end_pts - len(self._ring), 0)
-        count = self.end_pts - start_pts
-        gain = np.zeros(count, np.float32)
-        ramp = np.linspace(1.0, 0.0, fade, endpoint=False, dtype=np.float32)[:count]
-        gain[: len(ramp)] = ramp
-        self._ring[self._slots(start_pts, count)] *= gain
+        slots = self._slots(start_pts, self.end_pts - start_pts)
+        self._ring[slots] = faded(self._ring[slots], 0, fade)
 
     def _slots(self, start_pts: int, count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         return np.arange(start_pts, start_pts + count, dtype=np.int64) % len(self._ring)
@@ -74,6 +74,7 @@ class Tap:
         self._delay = float(delay)
         self._target = delay
         self._slew = slew
+        self._reads: deque[tuple[int, float]] = deque(maxlen=READS)  # ends: of time, in sound
 
     @property
     def delay(self) -> float:
@@ -89,14 +90,66 @@ class Tap:
     def read(self, timeline: Timeline, count: int) -> FloatArray:
         """The next `count` samples, assuming `count` were appended since the last call."""
         start = timeline.end_pts - count - self._delay
-        if self.at_rest:
-            return timeline.read(int(start), count)
+        at_rest = self.at_rest
         self._delay = slew(self._delay, self._target, self._slew * count)
         end = timeline.end_pts - self._delay
+        self._reads.append((timeline.end_pts, end))
+        if at_rest:
+            return timeline.read(int(start), count)
         positions = start + (end - start) * np.arange(count) / count
         first = int(np.floor(start))
         span = timeline.read(first, min(int(np.ceil(end)) + 1, timeline.end_pts) - first)
         return np.interp(positions - first, np.arange(len(span)), span).astype(np.float32)
+
+    def when(self, sound_pts: int) -> int:
+        """The media time at which the sound of `sound_pts` was read, of the reads remembered;
+        the end of the last one when it was not yet."""
+        times, sounds = zip(*self._reads, strict=True) if self._reads else ((0,), (0.0,))
+        return int(np.interp(sound_pts, sounds, times))
+
+
+class PictureFeed:
+    """The picture tap's ticks on their way to the worker, kept back as long as it leaves time
+    enough: what is drawn cannot be taken back when somebody interrupts.
+
+    One tick more waits when all of the last `PROVEN` pictures came so early that they would have
+    come in time all the same; none as soon as one was nearly late.
+    """
+
+    MOST = 2
+    PROVEN = 250
+    RESERVE_S = 0.008
+    NEARLY_LATE_S = 0.004
+
+    def __init__(self) -> None:
+        self.kept = 0
+        self._waiting: deque[tuple[int, FloatArray]] = deque()
+        self._least_s = math.inf
+        self._seen = 0
+
+    def came(self, early_s: float) -> None:
+        """A picture came from the worker so long before its instant."""
+        self._seen += 1
+        self._least_s = min(self._least_s, early_s)
+        if early_s < self.NEARLY_LATE_S:
+            self._keep(0)
+        elif self._seen >= self.PROVEN:
+            proven = self._least_s > TICK_S + self.RESERVE_S
+            self._keep(min(self.kept + proven, self.MOST))
+
+    def _keep(self, ticks: int) -> None:
+        self.kept, self._least_s, self._seen = ticks, math.inf, 0
+
+    def add(self, pts: int, samples: FloatArray) -> None:
+        self._waiting.append((pts, samples))
+
+    def take(self) -> list[tuple[int, FloatArray]]:
+        """What the worker is to hear now, with its media time."""
+        return [self._waiting.popleft() for _ in range(len(self._waiting) - self.kept)]
+
+    def silence_from(self, start_pts: int, fade: int = FADE) -> None:
+        for index, (pts, samples) in enumerate(self._waiting):
+            self._waiting[index] = pts, faded(samples, start_pts - pts, fade)
 
 
 def timeline_for(latency_ms: float) -> Timeline:

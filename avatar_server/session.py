@@ -26,6 +26,7 @@ from avatar_server.playout import (
     TICK_S,
     TICK_SAMPLES,
     LipSync,
+    PictureFeed,
     PictureGate,
     samples_of_ms,
     timeline_for,
@@ -232,7 +233,7 @@ class Session:
 
     def _cut_off(self, played: Played | None, by: str) -> None:
         """Everybody is told what was really heard of what was on."""
-        self._playout.interrupt()
+        self.worker.silence_from(self._playout.interrupt())
         self.sinks.silence()
         self.viewers.silence()
         heard = asdict(played or Played(self.voice.kind, 0.0))
@@ -243,15 +244,16 @@ class Session:
     # The loops.
 
     async def _pace(self) -> None:
-        anchor_s, tick = self._clock.now_s(), 0
+        playout, tick = self._playout, 0
+        playout.anchor_s = self._clock.now_s()
         while True:
-            deadline_s = anchor_s + tick * TICK_S
+            deadline_s = playout.anchor_s + tick * TICK_S
             await self._clock.sleep_until_s(deadline_s)
             late_s = self._clock.now_s() - deadline_s
             self.stats.tick(late_s)
             if late_s > REANCHOR_S:
                 log.warning("session %s: the process stood still for %.1f s", self.id, late_s)
-                anchor_s += late_s
+                playout.anchor_s += late_s
             self._tick(tick)
             tick += 1
 
@@ -259,10 +261,10 @@ class Session:
         playout = self._playout
         if self.voice.talked_over:
             self.interrupt("voice")
-        picture, sound = playout.advance(self.voice.read(TICK_SAMPLES))
-        pts = tick * TICK_SAMPLES
-        self.worker.push_audio(_to_s16(picture), pts, playout.generation)
-        self.sinks.send_sound(_to_s16(sound), pts)
+        sound = playout.advance(self.voice.read(TICK_SAMPLES))
+        for pts, picture in playout.feed.take():
+            self.worker.push_audio(_to_s16(picture), pts, playout.generation)
+        self.sinks.send_sound(_to_s16(sound), tick * TICK_SAMPLES)
         self.voice.heard(playout.heard_pts)
         for packet in playout.gate.take(tick * TICK_S):
             late_s = tick * TICK_S - playout.gate.due_s(packet.pts)
@@ -273,7 +275,7 @@ class Session:
         async for event in self.worker.events():
             match event:
                 case MediaPacket():
-                    self._playout.gate.add(event)
+                    self._playout.came(event, self._clock.now_s())
                     self.stats.encoded()
                 case WorkerStats():
                     self.stats.worker(event)
@@ -330,15 +332,21 @@ class _Playout:
         self.timeline = timeline_for(latency_ms)
         self.lip_sync = LipSync(latency_ms)
         self.gate = gate
+        self.feed = PictureFeed()
+        self.anchor_s = 0.0  # when media time 0 was
         self.generation = 0
 
-    def advance(self, samples: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """20 ms further: what the engine hears now and what the viewers hear now."""
+    def came(self, packet: MediaPacket, now_s: float) -> None:
+        """A picture came from the worker."""
+        self.gate.add(packet)
+        self.feed.came(self.anchor_s + self.gate.due_s(packet.pts) - now_s)
+
+    def advance(self, samples: FloatArray) -> FloatArray:
+        """20 ms further: the feed gets what the engine hears; returns what viewers hear now."""
+        pts = self.timeline.end_pts
         self.timeline.append(samples)
-        return (
-            self.lip_sync.picture.read(self.timeline, len(samples)),
-            self.lip_sync.sound.read(self.timeline, len(samples)),
-        )
+        self.feed.add(pts, self.lip_sync.picture.read(self.timeline, len(samples)))
+        return self.lip_sync.sound.read(self.timeline, len(samples))
 
     @property
     def end_pts(self) -> int:
@@ -349,10 +357,14 @@ class _Playout:
         """The end of what has left for the viewers."""
         return self.timeline.end_pts - int(self.lip_sync.sound.delay)
 
-    def interrupt(self) -> None:
-        """Everything not yet heard becomes silence, and a new generation begins."""
+    def interrupt(self) -> int:
+        """Everything not yet heard becomes silence, and a new generation begins. Returns from
+        which media time on the engine has heard what it should not."""
         self.generation += 1
         self.timeline.silence_from(self.heard_pts)
+        pts = self.lip_sync.picture.when(self.heard_pts)
+        self.feed.silence_from(pts)
+        return pts
 
 
 def _to_s16(samples: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.int16]]:

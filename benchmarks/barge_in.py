@@ -1,11 +1,12 @@
-"""How soon the avatar speaks, and how soon it is silent, as a real WebRTC viewer hears it.
+"""How soon the avatar speaks, and how soon it is silent and its mouth shut, for a real viewer.
 
     python -m benchmarks.barge_in --times 20 --json FILE
 
 `first_word`: from the text sent to the voice heard, with the embedded voice.
 `interrupt_to_silence`: from the command sent to the last sound heard, of speech and of PCM from a
-program. Client, server and worker share the machine; the client's own jitter buffer is part of
-both.
+program. `interrupt_to_shut`: from the command sent to the first picture of a mouth that stays shut,
+shown by a real Chromium, when the command found it open. Client, server and worker share the
+machine; the client's own jitter buffer is part of them all.
 """
 
 from __future__ import annotations
@@ -14,18 +15,28 @@ import argparse
 import asyncio
 import json
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from playwright.async_api import Page
 
 from benchmarks.report import Figures, report
+from tests.peers.browser import browser_page, picture_shown, probe, video_stats
 from tests.peers.listening import Ear, listening
-from tests.peers.real_server import real_server
+from tests.peers.mouth import Mouth, shut_after
+from tests.peers.real_server import RealServer, real_server
+from tests.peers.rest import call
 from tests.peers.test_pcm import raw, tone
 
 TEXT = (
     "Are you there? I have been waiting for you, and there is a lot that I would like to say. " * 3
 )
+
+SETTLE_S = 25.0  # the browser's synchronisation of picture and sound, and the server's own
+MOST_TRIES = 4  # for each command that finds the mouth open
 
 
 async def heard_after_ms(ear: Ear, since_s: float) -> float:
@@ -74,11 +85,80 @@ async def program(url: str, ear: Ear, times: int) -> tuple[list[float], list[flo
     return first, silence
 
 
+class Onlooker:
+    """A browser that shows a session of its own, and commands it."""
+
+    def __init__(self, server: RealServer, page: Page, session: dict[str, Any]) -> None:
+        self._server, self.page, self._session = server, page, session
+
+    async def command(self, kind: str, **fields: object) -> float:
+        """When it was sent, in the page's milliseconds."""
+        path, token = f"/api/sessions/{self._session['id']}/commands", self._session["token"]
+        sent_ms: float = await self.page.evaluate(
+            """async ([path, token, body]) => {
+              const sent = performance.now();
+              const headers = { Authorization: `Bearer ${token}`,
+                                "Content-Type": "application/json" };
+              await fetch(path, { method: "POST", headers, body });
+              return sent;
+            }""",
+            [path, token, json.dumps({"type": kind, **fields})],
+        )
+        return sent_ms
+
+    async def seen(self, seconds: float) -> tuple[np.ndarray, np.ndarray]:
+        """Pictures of the mouth [n, pixels] since the last call and the next so many seconds,
+        and when each was shown, in the page's milliseconds."""
+        await asyncio.sleep(seconds)
+        frames = await self.page.evaluate(
+            """() => window.__probe.frames.splice(0).filter((frame) => frame.mouth)
+              .map(({ time, mouth }) => [
+                time, String.fromCharCode(...mouth.filter((_, i) => i % 4 === 1))])"""
+        )
+        crops = [np.frombuffer(mouth.encode("latin-1"), np.uint8) for _, mouth in frames]
+        return np.array(crops), np.array([time for time, _ in frames])
+
+
+@asynccontextmanager
+async def looking(server: RealServer) -> AsyncIterator[Onlooker]:
+    _, session = call(server, "POST", "/api/sessions", {"settings": {"motion_scale": 0}})
+    async with browser_page(f"{server.url}/obs?session={session['id']}") as page:
+        await picture_shown(page)
+        await probe(page, "start()")
+        await page.evaluate("window.__probe.region = [32, 72, 64, 48]")
+        yield Onlooker(server, page, session)
+
+
+async def picture(server: RealServer, times: int) -> tuple[list[float], dict[str, float]]:
+    """Times to a shut mouth, and what the browser says of the video."""
+    shut: list[float] = []
+    async with looking(server) as onlooker:
+        await asyncio.sleep(SETTLE_S)
+        await onlooker.seen(0)
+        resting, _ = await onlooker.seen(1.0)
+        await onlooker.command("say", text=TEXT)
+        talking, _ = await onlooker.seen(4.0)
+        await onlooker.command("interrupt")
+        await onlooker.seen(1.0)
+        mouth = Mouth(np.concatenate([resting, talking]), len(resting))
+        for index in range(MOST_TRIES * times):
+            await onlooker.command("say", text=TEXT)
+            await asyncio.sleep(1.0 + 0.037 * (index % 50))
+            sent_ms = await onlooker.command("interrupt")
+            crops, times_ms = await onlooker.seen(1.0)
+            after_ms = shut_after(mouth.apertures(crops), times_ms, sent_ms)
+            shut += [] if after_ms is None else [after_ms]
+            if len(shut) == times:
+                break
+        return shut, await video_stats(onlooker.page)
+
+
 async def measure(times: int, engine: str) -> Figures:
     with real_server(engine={"name": engine, "size_px": 256}) as server:
         async with listening(server.url) as ear:
             words, speech_silence = await speech(ear, times)
             samples, pcm_silence = await program(server.url, ear, times)
+        shut, video = await picture(server, times)
 
     def percentile(values: list[float], q: float) -> float:
         return round(float(np.percentile(values, q)), 1)
@@ -91,6 +171,11 @@ async def measure(times: int, engine: str) -> Figures:
         "interrupt_to_silence_ms_p95": percentile(speech_silence + pcm_silence, 95),
         "interrupt_speech_ms_p50": percentile(speech_silence, 50),
         "interrupt_pcm_ms_p50": percentile(pcm_silence, 50),
+        "interrupt_to_shut_ms_p50": percentile(shut, 50),
+        "interrupt_to_shut_ms_p95": percentile(shut, 95),
+        "interruptions_seen": len(shut),
+        "freezes": int(video["freezeCount"]),
+        "pictures_dropped": int(video["framesDropped"]),
     }
 
 

@@ -27,7 +27,7 @@ from playwright.async_api import Page
 from benchmarks import offsets
 from benchmarks.report import Figures, report
 from benchmarks.sounds import beeps, voice, write_wav
-from tests.peers.browser import browser_page, picture_shown, probe
+from tests.peers.browser import browser_page, picture_shown, probe, video_stats
 from tests.peers.real_server import real_server
 
 SETTLE_S = 25.0  # the browser's audio-video synchronisation needs this long
@@ -152,11 +152,11 @@ async def experience(seconds: float, folder: Path) -> Figures:
             first_ms = await go_live(page)
             await asyncio.sleep(3)
             before_cpu_s, before_s = cpu_s(server.process.pid), time.monotonic()
-            shown_before = await _received(page)
+            shown_before = await video_stats(page)
             await asyncio.sleep(seconds)
             passed_s = time.monotonic() - before_s
             cores = (cpu_s(server.process.pid) - before_cpu_s) / passed_s
-            shown = await _received(page)
+            shown = await video_stats(page)
             stats = await _server_stats(page)
             silence = await stop_to_silence_ms(page)
     return {
@@ -166,21 +166,6 @@ async def experience(seconds: float, folder: Path) -> Figures:
         "stop_to_silence_ms": silence,
         "server_cpu_cores": round(cores, 3),
     } | stats
-
-
-async def _received(page: Page) -> dict[str, float]:
-    figures: dict[str, float] = await page.evaluate(
-        """async () => {
-          const found = {};
-          (await window.__peer.getStats()).forEach((report) => {
-            if (report.type === "inbound-rtp" && report.kind === "video")
-              Object.assign(found, { framesDecoded: report.framesDecoded,
-                                     freezeCount: report.freezeCount });
-          });
-          return found;
-        }"""
-    )
-    return figures
 
 
 async def _server_stats(page: Page) -> Figures:

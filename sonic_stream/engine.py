@@ -6,6 +6,7 @@ causality   audio after the declared look-ahead never changes a frame
 continuity  frame pts start at the first chunk's media time and have no gaps
 reset       a reset stream equals a fresh one; a clone continues like its origin
 latency     each frame is emitted exactly when `EngineSpec` says
+silence     audio that was taken back changes no frame made after that
 """
 
 from __future__ import annotations
@@ -113,6 +114,11 @@ class Stream(Protocol):
 
     def flush(self) -> list[FrameChunk]:
         """Pad with silence so that all audio pushed so far is shown."""
+        ...
+
+    def silence_from(self, pts: int) -> None:
+        """The audio pushed so far is silence from sample `pts` on (after a fade of 5 ms): nobody
+        hears it. Frames that were made stay, and the next ones go on from them."""
         ...
 
     def reset(self) -> None: ...

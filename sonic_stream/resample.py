@@ -42,5 +42,9 @@ class Decimator:
         due = windows[first :: self._factor]
         return np.asarray(np.einsum("nk,k->n", due, self._kernel), np.float32)
 
+    def forget(self) -> None:
+        """What was pushed last is silence to what comes; how much it was still counts."""
+        self._history = np.zeros_like(self._history)
+
     def clone(self) -> Decimator:
         return copy.deepcopy(self)

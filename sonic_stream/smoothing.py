@@ -23,6 +23,13 @@ def slew(value: float, target: float, most: float) -> float:
     )
 
 
+def faded(samples: npt.NDArray[np.float32], start: int, fade: int) -> npt.NDArray[np.float32]:
+    """Samples [n] that are silent from index `start` on (which may lie before the first), after
+    a fade-out of `fade` samples."""
+    gain = np.clip(1 - (np.arange(len(samples)) - start) / fade, 0, 1)
+    return np.asarray(samples * gain, np.float32)
+
+
 class AttackRelease:
     """An exponential mean of a vector with half-lives of its own for rising and falling."""
 

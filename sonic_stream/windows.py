@@ -30,14 +30,18 @@ class FrameClock:
             if rest:
                 raise ValueError(f"a stream starts at a whole frame, not at sample {audio.pts}")
             self._origin_frame = frame
-        expected = self._origin_frame * spec.samples_per_frame + self._samples
-        if audio.pts != expected:
-            raise ValueError(f"audio must continue at sample {expected}, not at {audio.pts}")
+        if audio.pts != self.end_pts:
+            raise ValueError(f"audio must continue at sample {self.end_pts}, not at {audio.pts}")
         self._samples += len(audio.samples)
         self._generation = audio.generation
         first = self._origin_frame + self._frames
         self._frames = spec.frames_ready(self._samples)
         return range(first, self._origin_frame + self._frames)
+
+    @property
+    def end_pts(self) -> int:
+        """Of the audio pushed so far; 0 before the first."""
+        return (self._origin_frame or 0) * self._spec.samples_per_frame + self._samples
 
     def padding(self) -> AudioChunk | None:
         """The silence after which everything pushed so far is shown; None when nothing is."""
@@ -49,6 +53,6 @@ class FrameClock:
         return AudioChunk(
             np.zeros(max(needed - self._samples, 0), np.float32),
             spec.sample_rate_hz,
-            self._origin_frame * spec.samples_per_frame + self._samples,
+            self.end_pts,
             self._generation,
         )

@@ -220,6 +220,10 @@ class WorkerStream:
         if not self._place.send("audio", fields, samples.tobytes()):
             self._place.worker.hang_up()  # noticed, and replaced, where events are read
 
+    def silence_from(self, pts: int) -> None:
+        """The sound pushed so far is silence from `pts` on; pictures that were made stay."""
+        self._tell("silence", {"pts": pts})
+
     def set_options(self, options: StreamOptions) -> None:
         """A seed of 0 leaves the stream's as it is."""
         options = replace(options, seed=options.seed or self._request.options.seed)

@@ -16,7 +16,7 @@ import signal
 import socket
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from time import perf_counter
@@ -43,6 +43,7 @@ from sonic_stream.engine import (
 )
 from sonic_stream.media import AudioChunk, ByteArray, EngineSpec, FrameChunk, IdentityLatents
 from sonic_stream.resample import Decimator
+from sonic_stream.smoothing import faded
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,15 @@ class HostedStream:
     frames: int = 0
     dropped: int = 0
     encodes: Counter[str] = field(default_factory=Counter)
+
+    def silence_from(self, pts: int) -> None:
+        """What came so far is silence from `pts` (at 48 kHz) on, also if it was heard already."""
+        for index, chunk in enumerate(self.waiting):
+            silent = faded(chunk.samples, pts - chunk.pts, WIRE_RATE_HZ // 200)
+            self.waiting[index] = replace(chunk, samples=silent)
+        if not self.waiting or pts < self.waiting[0].pts:
+            self.decimator.forget()
+            self.stream.silence_from(pts * self.spec.sample_rate_hz // WIRE_RATE_HZ)
 
     def set_codecs(self, codecs: Sequence[str], opened: Mapping[str, VideoEncoder]) -> None:
         """Keep, add and close encoders; a new one starts with a key frame by itself."""
@@ -159,18 +169,23 @@ class Worker:
         return True
 
     def _handle(self, message: WireMessage) -> None:
-        """Sound waits for its stream; everything else is made ready first."""
+        """Sound waits for its stream, or is taken back; everything else is made ready first."""
         fields, ident = message.fields, int(message.fields["stream"])
-        if message.kind == "audio":
-            if ident in self._heard:
-                samples = np.frombuffer(message.body, np.int16).astype(np.float32) / 32768
-                chunk = AudioChunk(samples, WIRE_RATE_HZ, fields["pts"], fields["generation"])
-                self._heard[ident].append(chunk)
-            return
-        if message.kind == "open":
-            self._heard[ident] = deque()
-        if message.kind == "close":
-            self._forget(ident)
+        match message.kind:
+            case "audio":
+                if ident in self._heard:
+                    samples = np.frombuffer(message.body, np.int16).astype(np.float32) / 32768
+                    chunk = AudioChunk(samples, WIRE_RATE_HZ, fields["pts"], fields["generation"])
+                    self._heard[ident].append(chunk)
+                return
+            case "silence":
+                if ident in self._streams:
+                    self._streams[ident].silence_from(fields["pts"])
+                return
+            case "open":
+                self._heard[ident] = deque()
+            case "close":
+                self._forget(ident)
         self._loader.put(message)
 
     def _apply(self, ready: Ready) -> None:

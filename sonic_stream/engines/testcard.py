@@ -29,6 +29,7 @@ from sonic_stream.media import (
     IdentityLatents,
     fingerprint,
 )
+from sonic_stream.smoothing import faded
 from sonic_stream.windows import FrameClock
 
 FPS = Fraction(25)
@@ -146,6 +147,11 @@ class TestcardStream:
     def flush(self) -> list[FrameChunk]:
         tail = self._state.clock.padding()
         return self.push(tail) if tail is not None else []
+
+    def silence_from(self, pts: int) -> None:
+        state, fade = self._state, self._engine.spec.sample_rate_hz // 200
+        start = pts - (state.clock.end_pts - len(state.pending))
+        state.pending = faded(state.pending, start, fade)
 
     def reset(self) -> None:
         self._state = _State(FrameClock(self._engine.spec))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from avatar_server.playout import (
     TICK_SAMPLES,
     LipSync,
+    PictureFeed,
     PictureGate,
     PictureHold,
     SoundHold,
@@ -221,3 +222,80 @@ def test_what_a_held_sink_did_not_hear_yet_is_silenced() -> None:
     hold.silence()
     after = [hold.shift(np.zeros(TICK_SAMPLES, np.float32)) for _ in range(12)]
     assert not np.concatenate(after)[240:].any()
+
+
+@settings(max_examples=40)
+@given(st.lists(st.integers(-500, 500), min_size=1, max_size=6), st.integers(1, 40))
+def test_a_tap_knows_when_it_read_what(offsets_ms: list[int], ticks: int) -> None:
+    """Also while it slews: the signal's value is its own media time."""
+    lip_sync, timeline = LipSync(160), timeline_for(160)
+    pictures = [np.zeros(0, np.float32)]
+    for offset_ms in offsets_ms:
+        lip_sync.set_offset(offset_ms)
+        for _ in range(ticks):
+            timeline.append(np.arange(timeline.end_pts, timeline.end_pts + TICK_SAMPLES) + 1.0)
+            pictures.append(lip_sync.picture.read(timeline, TICK_SAMPLES))
+            lip_sync.sound.read(timeline, TICK_SAMPLES)
+    picture = np.concatenate(pictures)
+    for back_ms in (0, 30, 160, 700):
+        sound_pts = max(timeline.end_pts - samples_of_ms(back_ms), TICK_SAMPLES)
+        pts = lip_sync.picture.when(sound_pts)
+        assert TICK_SAMPLES <= pts <= timeline.end_pts
+        assert np.all(picture[pts + 1 :] >= sound_pts - 1), "what is later was read later"
+        if pts < timeline.end_pts and pts > TICK_SAMPLES:
+            assert np.all(picture[: pts - 1] <= sound_pts + 1)
+
+
+def test_a_tap_that_read_nothing_has_nothing_to_take_back() -> None:
+    assert Tap(0, 0.2).when(5000) == 0
+
+
+def fed(feed: PictureFeed, first: int, count: int) -> list[int]:
+    """The ticks that the worker got in each of so many."""
+    got = []
+    for number in range(first, first + count):
+        feed.add(number * TICK_SAMPLES, np.ones(TICK_SAMPLES, np.float32))
+        got += [pts // TICK_SAMPLES for pts, _ in feed.take()]
+    return got
+
+
+def came(feed: PictureFeed, early_ms: list[float]) -> None:
+    for early in early_ms:
+        feed.came(early / 1000)
+
+
+def test_sound_waits_for_the_worker_as_long_as_pictures_come_early() -> None:
+    feed = PictureFeed()
+    assert fed(feed, 0, 3) == [0, 1, 2]
+    came(feed, [50] * 249)
+    assert feed.kept == 0
+    came(feed, [50])
+    assert feed.kept == 1
+    assert fed(feed, 3, 3) == [3, 4]
+    came(feed, [35] * 249 + [25])
+    assert feed.kept == 1, "a tick more would have made one of them late"
+    came(feed, [35] * 250)
+    assert feed.kept == 2
+    came(feed, [90] * 1000)
+    assert feed.kept == PictureFeed.MOST
+
+
+def test_one_picture_that_is_nearly_late_ends_the_waiting() -> None:
+    feed = PictureFeed()
+    came(feed, [50] * 500)
+    assert fed(feed, 0, 4) == [0, 1]
+    came(feed, [3])
+    assert fed(feed, 4, 2) == [2, 3, 4, 5], "none is lost"
+    came(feed, [50] * 249)
+    assert feed.kept == 0
+
+
+def test_sound_that_waits_can_be_taken_back() -> None:
+    feed = PictureFeed()
+    came(feed, [50] * 500)
+    fed(feed, 0, 2)
+    feed.silence_from(TICK_SAMPLES)
+    came(feed, [0])
+    first, second = feed.take()
+    assert first[1].min() == 1
+    assert not second[1][240:].any()

@@ -29,7 +29,7 @@ from avatar_server.worker.process import WIRE_RATE_HZ, HostedStream
 from avatar_server.worker.wire import Decoder, WireError, WireMessage, encode
 from sonic_stream.avatars import load_avatar
 from sonic_stream.engine import StreamOptions, load_engine
-from sonic_stream.engines.testcard import read_pts
+from sonic_stream.engines.testcard import is_flash, read_pts
 from sonic_stream.media import AudioChunk, IdentityLatents, MediaPacket
 from sonic_stream.resample import Decimator
 
@@ -384,3 +384,39 @@ def test_what_cannot_be_caught_up_with_is_skipped() -> None:
     waits(stream, 166, 4)
     push = stream.take()
     assert [chunk.pts for chunk in stream.stream.push(push.audio)] == [82]
+
+
+@pytest.mark.parametrize("consumed", [0, 4, 5, 7])
+def test_sound_that_nobody_heard_is_taken_back_from_the_stream(consumed: int) -> None:
+    """A flash shows an onset: one of a sound in the eighth tick, which is taken back."""
+    stream, flashes = hosted(), []
+    for number in range(8):
+        loud = np.full(960, 0.5 * (number == 7), np.float32)
+        stream.waiting.append(AudioChunk(loud, WIRE_RATE_HZ, number * 960))
+        if number <= consumed:
+            stream.stream.push(stream.take().audio)
+    stream.silence_from(7 * 960 - 300)  # a fade of 240
+    waits(stream, 8, 12)
+    while stream.waiting:
+        for chunk in stream.stream.push(stream.take().audio):
+            flashes.append(is_flash(chunk.frames[0]))
+    assert len(flashes) >= 6
+    assert not any(flashes)
+
+
+async def test_pictures_of_sound_that_was_taken_back_are_never_made(identity: Path) -> None:
+    async with running(identity) as (_, stream):
+        stream.set_codecs(frozenset({"vp8"}))
+        for number in range(40):
+            loud = np.full(960, 10_000 * (8 <= number % 20 < 10), np.int16)
+            stream.push_audio(loud, number * 960, 0)
+            if number == 30:  # the frame of ticks 28 and 29 needs those up to 33
+                stream.silence_from(27 * 960)
+            await asyncio.sleep(0.005)
+        packets = await collected(stream, 17)
+    context = av.CodecContext.create("libvpx", "r")
+    shown = [
+        f.to_ndarray(format="rgb24") for p in packets for f in context.decode(av.Packet(p.data))
+    ]
+    assert [read_pts(picture) for picture in shown] == list(range(17)), "none is lost or twice"
+    assert [pts for pts, picture in enumerate(shown) if is_flash(picture)] == [4, 5]

@@ -68,5 +68,14 @@ async def picture_shown(page: Page, timeout_s: float = 20.0) -> None:
     )
 
 
+async def video_stats(page: Page) -> dict[str, float]:
+    """The browser's figures of the video that it receives."""
+    figures: dict[str, float] = await page.evaluate(
+        """async () => [...(await window.__peer.getStats()).values()]
+          .find(({ type, kind }) => type === "inbound-rtp" && kind === "video")"""
+    )
+    return figures
+
+
 async def probe(page: Page, expression: str) -> Any:
     return await page.evaluate(f"window.__probe.{expression}")

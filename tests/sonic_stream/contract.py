@@ -107,6 +107,22 @@ class EngineContract:
         rest = pictures(run(skipping, samples[at:], [640], at))
         assert np.array_equal(rest, drawn[-len(rest) :])
 
+    def test_sound_that_was_taken_back_changes_nothing(
+        self, engine: Engine, identity: IdentityLatents
+    ) -> None:
+        samples, heard = sound(engine), engine.spec.latency_samples
+        outcomes = []
+        for more in (0.0, 0.5):
+            stream = self.fresh(engine, identity)
+            run(stream, samples[:heard], [640])
+            stream.push(AudioChunk(np.full(300, more, np.float32), 16000, heard))
+            stream.silence_from(heard - 100 if more else heard + 300)  # the latter: nothing
+            stream.silence_from(heard)
+            rest = run(stream, samples[heard + 300 :], [333], heard + 300)
+            assert rest[0].pts == engine.spec.hop_frames
+            outcomes.append(pictures(rest))
+        assert np.array_equal(*outcomes)
+
     def test_flush_shows_all_that_was_heard(self, engine: Engine, stream: Stream) -> None:
         spec = engine.spec
         heard = spec.hop_frames * spec.samples_per_frame + 360

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sonic_stream.smoothing import AttackRelease, Spring, kept, slew
+from sonic_stream.smoothing import AttackRelease, Spring, faded, kept, slew
 
 levels = st.floats(-10, 10, width=32)
 
@@ -80,3 +80,17 @@ def test_a_spring_leaves_softly_wherever_its_target_jumps() -> None:
     spring = Spring(10.0, 1)
     path = [float(spring.step([target], 0.02)[0]) for target in [1.0] * 10 + [-1.0] * 10]
     assert np.abs(np.diff(path, 2)).max() < 0.1
+
+
+@given(st.integers(-60, 60), st.lists(st.integers(1, 30), min_size=1, max_size=4))
+def test_a_fade_is_the_same_for_any_cutting(start: int, sizes: list[int]) -> None:
+    samples = np.ones(sum(sizes), np.float32)
+    whole = faded(samples, start, 20)
+    assert not whole[max(start + 20, 0) :].any()
+    assert np.all(whole[: max(start + 1, 0)] == 1)
+    assert np.all(np.diff(whole) <= 0)
+    pieces, at = [], 0
+    for size in sizes:
+        pieces.append(faded(samples[at : at + size], start - at, 20))
+        at += size
+    assert np.array_equal(np.concatenate(pieces), whole)

@@ -13,17 +13,17 @@ import numpy as np
 
 from sonic_stream.engine import Portrait, StreamOptions
 from sonic_stream.engines.lite.background import Scene
+from sonic_stream.engines.lite.hearing import Hearing
 from sonic_stream.engines.lite.identity import prepare, restore
 from sonic_stream.engines.lite.life import Life
-from sonic_stream.engines.lite.motion import Motion
+from sonic_stream.engines.lite.motion import Motion, no_coefficients
 from sonic_stream.engines.lite.network import (
     LOOK_AHEAD_SAMPLES,
     AudioToMotion,
     MotionNet,
 )
-from sonic_stream.engines.lite.pitch import Pitch
-from sonic_stream.engines.lite.prosody import Loudness, Prosody
-from sonic_stream.engines.lite.rig import FRAME_S, lip_smoother, lips
+from sonic_stream.engines.lite.prosody import Prosody
+from sonic_stream.engines.lite.rig import FRAME_S, Lips, lip_smoother, lips, rested
 from sonic_stream.media import (
     AudioChunk,
     ByteArray,
@@ -91,22 +91,20 @@ class _State:
 
     options: InitVar[StreamOptions]
     clock: FrameClock
-    voice: AudioToMotion
+    hearing: Hearing
     life: Life = field(init=False)
-    loudness: Loudness = field(default_factory=Loudness)
-    pitch: Pitch = field(default_factory=Pitch)
     prosody: Prosody = field(default_factory=Prosody)
     smoother: AttackRelease = field(default_factory=lip_smoother)
+    lips: Lips = (no_coefficients(), 0.0)
 
     def __post_init__(self, options: StreamOptions) -> None:
         self.life = Life(options)
 
     def clone(self) -> _State:
         twin = copy.copy(self)
-        twin.clock, twin.loudness = copy.deepcopy(self.clock), copy.deepcopy(self.loudness)
-        twin.pitch = copy.deepcopy(self.pitch)
+        twin.clock, twin.hearing = copy.copy(self.clock), self.hearing.clone()
         twin.life, twin.prosody = copy.deepcopy(self.life), copy.deepcopy(self.prosody)
-        twin.voice, twin.smoother = self.voice.clone(), self.smoother.clone()
+        twin.smoother = self.smoother.clone()
         return twin
 
 
@@ -170,11 +168,9 @@ class LiteStream:
         state = self._state
         due = state.clock.push(audio)
         start_s = perf_counter()
-        state.voice.hear(audio.samples)
-        state.loudness.hear(audio.samples)
-        state.pitch.hear(audio.samples)
+        state.hearing.hear(audio.samples)
         heard_s = perf_counter()
-        channels = state.voice.speak()
+        channels = state.hearing.speak()
         per_frame = 1000 / max(len(due), 1)
         features_ms = per_frame * (heard_s - start_s)
         network_ms = per_frame * (perf_counter() - heard_s)
@@ -197,6 +193,9 @@ class LiteStream:
     def flush(self) -> list[FrameChunk]:
         tail = self._state.clock.padding()
         return self.push(tail) if tail is not None else []
+
+    def silence_from(self, pts: int) -> None:
+        self._state.hearing.silence(self._state.clock.end_pts - pts)
 
     def reset(self) -> None:
         self._state = self._fresh()
@@ -221,10 +220,12 @@ class LiteStream:
         self._identity = identity
 
     def _fresh(self) -> _State:
-        return _State(self._options, FrameClock(self._engine.spec), AudioToMotion(self._net))
+        return _State(self._options, FrameClock(self._engine.spec), Hearing(self._net))
 
     def _move(self, channels: FloatArray, pts: int) -> Motion:
         state, options = self._state, self._options
-        cues = state.prosody.step(channels, state.loudness.next(), state.pitch.next())
+        hearing = state.hearing
+        cues = state.prosody.step(channels, hearing.levels_db(), hearing.height())
         smooth = state.smoother.step(channels, FRAME_S, options.smoothing)
-        return state.life.step(pts, lips(smooth, options.dynamic_scale), cues, options)
+        state.lips = rested(state.lips, hearing.still) or lips(smooth, options.dynamic_scale)
+        return state.life.step(pts, state.lips, cues, options)

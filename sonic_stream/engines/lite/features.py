@@ -87,4 +87,4 @@ class Features:
         return np.stack(rows) if rows else np.zeros((0, ROW), np.float32)
 
     def clone(self) -> Features:
-        return copy.deepcopy(self)
+        return copy.copy(self)  # its arrays are never written to

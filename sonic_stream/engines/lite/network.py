@@ -6,7 +6,8 @@ Small matrices need no framework: this starts at once and costs a fraction of a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,7 @@ class NetworkState:
     hidden: FloatArray  # [layers, size]
 
     def clone(self) -> NetworkState:
-        return NetworkState(self.inputs.copy(), self.middle.copy(), self.hidden.copy())
+        return replace(self)  # its arrays are never written to
 
 
 class MotionNet:
@@ -166,12 +167,9 @@ class AudioToMotion:
         return np.stack(frames) if frames else np.zeros((0, len(CHANNELS)), np.float32)
 
     def clone(self) -> AudioToMotion:
-        twin = AudioToMotion(self._net)
-        twin._features = self._features.clone()
-        twin._state = self._state.clone()
-        twin._rows = self._rows.copy()
-        twin._outputs = list(self._outputs)
-        twin._skip = self._skip
+        twin = copy.copy(self)
+        twin._features, twin._state = self._features.clone(), self._state.clone()
+        twin._outputs = self._outputs.copy()
         return twin
 
 

@@ -5,6 +5,7 @@ A normalised autocorrelation (McLeod and Wyvill's) of the sound at 4 kHz: less t
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -49,6 +50,11 @@ class Pitch:
         height = self._heights[AHEAD]
         del self._heights[0]
         return height
+
+    def clone(self) -> Pitch:
+        twin = copy.copy(self)
+        twin._heights = self._heights.copy()
+        return twin
 
 
 class Intonation:

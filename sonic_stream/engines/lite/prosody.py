@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 
@@ -67,6 +68,11 @@ class Loudness:
         window = self._levels[: AHEAD + 2]
         del self._levels[0]
         return window
+
+    def clone(self) -> Loudness:
+        twin = copy.copy(self)
+        twin._levels = self._levels.copy()
+        return twin
 
 
 class Prosody:

@@ -18,8 +18,21 @@ WIDE = 0.7  # the aperture of an open vowel
 STILL = 0.02  # below this a channel in silence is nothing at all
 
 
-def lips(channels: FloatArray, dynamic_scale: float) -> tuple[FloatArray, float]:
-    """Channels [11] -> coefficients [17] and the tongue's height 0..1."""
+# Kept of the lips' last shape, frame by frame of a silence: shut in the second, then at rest.
+EASE = (0.45, 0.3, 0.25, 0.0)
+
+Lips = tuple[FloatArray, float]  # coefficients [17] and the tongue's height 0..1
+
+
+def rested(last: Lips, still: int) -> Lips | None:
+    """The lips in the `still`-th frame of a silence that nothing follows so far: they close from
+    where they are, whatever the network makes of a sound that broke off. None without one."""
+    kept = EASE[min(still, len(EASE)) - 1]
+    return (kept * last[0], kept * last[1]) if still else None
+
+
+def lips(channels: FloatArray, dynamic_scale: float) -> Lips:
+    """Channels [11] -> the lips' shape."""
     gate = float(np.clip((channels[CHANNEL["speech"]] - 0.3) / 0.25, 0, 1))
     value = {name: float(channels[i]) * gate for name, i in CHANNEL.items()}
     out = no_coefficients()

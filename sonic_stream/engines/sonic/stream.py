@@ -23,6 +23,7 @@ from sonic_stream.engines.sonic.mel import RATE_HZ
 from sonic_stream.engines.sonic.model import to_bytes
 from sonic_stream.engines.sonic.offline import Voice
 from sonic_stream.media import AudioChunk, FloatArray, FrameChunk, IdentityLatents
+from sonic_stream.smoothing import faded
 from sonic_stream.windows import FrameClock
 
 if TYPE_CHECKING:
@@ -66,6 +67,12 @@ class SonicStream:
     def flush(self) -> list[FrameChunk]:
         tail = self._state.clock.padding()
         return self.push(tail) if tail is not None else []
+
+    def silence_from(self, pts: int) -> None:
+        """A hop that was begun, and its look-ahead, keep what they heard."""
+        state = self._state
+        start = pts - (state.clock.end_pts - len(state.pending))
+        state.pending = faded(state.pending, start, RATE_HZ // 200)
 
     def reset(self) -> None:
         empty = np.zeros(0, np.float32)
