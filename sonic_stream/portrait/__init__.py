@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sonic_stream.engine import Portrait
 from sonic_stream.media import fingerprint
+from sonic_stream.portrait.animals import is_animal
 from sonic_stream.portrait.crop import crop
 from sonic_stream.portrait.decode import PortraitError, decode
 from sonic_stream.portrait.eyewear import has_glasses
@@ -43,6 +44,8 @@ def load_portrait(
         return None, report.with_reason("not_human")
     if abs(refined[0].landmarks - landmarks)[:, :2].mean() < 0.05 * size_px:
         landmarks = refined[0].landmarks  # the second look, at a large face, sees better
+    if is_animal(cropped, landmarks):
+        return None, report.with_reason("not_human")
     if has_drawn_eyes(cropped, landmarks):
         report = report.with_reason("cartoon_eyes")
     glasses = report.blink and has_glasses(cropped, landmarks)

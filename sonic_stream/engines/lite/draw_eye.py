@@ -130,9 +130,12 @@ def _draw_lid(region: ByteArray, eye: Eye, nodes: _Nodes, lid: ByteArray, blink:
     lashes = eye.lashes[left] * (1 - share) + eye.lashes[left + 1] * share
     lash = np.exp(-((np.minimum(v - travel + 0.035, 0) / 0.030) ** 2)) * sides
     thin = 0.55 + 0.45 * bow  # lashes thin out towards the corners
-    below, dark, lashes = _upsampled(region, (v - travel) * eye.width, 0.80 * lash * thin, lashes)
-    comes = float(smoothstep(blink, 0.02, 0.30))  # what it covers above the opening too
+    # What the lid covers above the opening too, such as lashes, is toned away by and by.
+    comes = float(smoothstep(blink, 0.02, 0.30))
+    cover = np.maximum(smoothstep(v, -0.04, 0.0), comes)
+    grids = _upsampled(region, (v - travel) * eye.width, cover, 0.80 * lash * thin, lashes)
+    below, cover, dark, lashes = grids
     dark = dark[..., None] * min(1.2 * comes, 1.0)
     drawn = lid[..., :3] + (lashes - lid[..., :3]) * dark
-    alpha = np.clip(0.5 - below / (0.75 * eye.patch.cell), 0, 1) * lid[..., 3] * (comes / 255)
+    alpha = np.clip(0.5 - below / (0.75 * eye.patch.cell), 0, 1) * cover * lid[..., 3] / 255
     _put(region, np.clip(drawn, 0, 255).astype(np.uint8), alpha.astype(np.float32))

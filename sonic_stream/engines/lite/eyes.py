@@ -136,6 +136,9 @@ def _closed_lid(
     trusted *= np.exp(-((np.maximum(np.abs(x - 0.5) - 0.55, 0) / 0.15) ** 2)) + 0.02
     smooth = fill(own, np.maximum(trusted, 1e-4).astype(np.float32))
     smooth = cv2.GaussianBlur(smooth, (0, 0), max(0.06 * frame.width, 1.0))
+    # Much darker than the skin around is the shadow that an open lid's fold lies in.
+    shadow = np.clip((smooth @ LUMA) / max(skin, 1.0), 0.2, 1.0)
+    smooth = smooth * (np.maximum(shadow, 0.5 * shadow + 0.44) / shadow)[..., None]
     down = np.clip((v + high) / np.maximum(lower + reach[1] - upper + high, 0.05), 0, 1)
     bulge = np.exp(-(((x - 0.5) / 0.36) ** 2)) * np.sin(np.pi * down**1.2)
     shaded = smooth * (1 - 0.05 * down + 0.06 * bulge)[..., None]
