@@ -26,7 +26,7 @@ from sonic_stream.media import IdentityLatents
 
 log = logging.getLogger(__name__)
 
-YIELDING = 10  # the loader's niceness: pictures come first
+YIELDING = 5  # the loader's niceness: pictures come first
 
 
 @dataclass(frozen=True, slots=True)
