@@ -8,8 +8,10 @@ order in which they went in, each with what it needs.
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import socket
+import sys
 import threading
 from collections import deque
 from dataclasses import dataclass, field, replace
@@ -23,6 +25,8 @@ from sonic_stream.engine import Engine, StreamOptions, prefetch
 from sonic_stream.media import IdentityLatents
 
 log = logging.getLogger(__name__)
+
+YIELDING = 5  # the loader's niceness: pictures come first
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,8 @@ class Loader:
         self._bell.close()
 
     def _run(self) -> None:
+        if sys.platform == "linux":  # where each thread has a priority of its own
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), YIELDING)
         while (message := self._todo.get()) is not None:
             try:
                 ready = self._prepared(message)

@@ -144,6 +144,7 @@ class Worker:
         self._decoder = Decoder()
         self._loader = Loader(engine)
         self._heard: dict[int, deque[AudioChunk]] = {}  # by stream, also one not open yet
+        self._loading: Counter[int] = Counter()  # messages by stream
         self._streams: dict[int, HostedStream] = {}
 
     def serve(self) -> None:
@@ -154,7 +155,7 @@ class Worker:
 
     def _receive(self) -> bool:
         """Take all that has come; wait only when nothing is left to do. False at the end."""
-        busy = any(hosted.waiting for hosted in self._streams.values())
+        busy = bool(self._turn())
         sources = [self._connection, self._loader.wake]
         while readable := select.select(sources, [], [], 0 if busy else None)[0]:
             for ready in self._loader.take():
@@ -186,12 +187,15 @@ class Worker:
                 self._heard[ident] = deque()
             case "close":
                 self._forget(ident)
+        if ident in self._heard:
+            self._loading[ident] += 1
         self._loader.put(message)
 
     def _apply(self, ready: Ready) -> None:
         message, ident = ready.message, int(ready.message.fields["stream"])
         if ident not in self._heard:  # it has left meanwhile
             return
+        self._loading[ident] -= 1
         try:
             if ready.error or ready.wanted is None:
                 raise ValueError(ready.error)
@@ -227,13 +231,22 @@ class Worker:
     def _forget(self, ident: int) -> None:
         self._heard.pop(ident, None)
         self._streams.pop(ident, None)
+        del self._loading[ident]
+
+    def _turn(self) -> list[int]:
+        """Streams with sound to be heard; one that begins waits for what it was told first."""
+        return [
+            ident
+            for ident, hosted in self._streams.items()
+            if hosted.waiting and (hosted.heard_samples or not self._loading[ident])
+        ]
 
     def _advance(self) -> None:
         """A piece of sound for each stream that has some. What an engine makes in one batch fails
         together, and ends the process; else a stream that fails ends alone."""
         for hosted in self._streams.values():
             hosted.skip()
-        turn = [ident for ident, hosted in self._streams.items() if hosted.waiting]
+        turn = self._turn()
         if isinstance(self._engine, SharedEngine):
             self._push(turn)
             return

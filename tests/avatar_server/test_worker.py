@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 
 from avatar_server.clock import MonotonicClock
 from avatar_server.errors import WorkerFailed
+from avatar_server.worker.capacity import babble
 from avatar_server.worker.child import EngineRequest
 from avatar_server.worker.encoders import open_encoder
 from avatar_server.worker.pool import (
     StreamRequest,
+    WorkerError,
     WorkerPool,
     WorkerRestarted,
     WorkerStats,
@@ -347,6 +349,120 @@ async def test_when_a_shared_worker_dies_all_its_streams_go_on_in_another(identi
             assert restarts == 1
             assert after[0].keyframe
             assert decoded(after) == [packet.pts for packet in after]
+
+
+async def test_streams_go_where_the_fewest_are(identity: Path) -> None:
+    async with sharing(identity, places=3, streams=5) as streams:
+        first = pids(streams)
+        assert [first.count(pid) for pid in dict.fromkeys(first)] == [3, 2]
+        full, pool = first[0], streams[0]._pool
+        for stream in streams[:2]:
+            await stream.close()
+        again = await pool.open(StreamRequest(identity, StreamOptions()))
+        assert pids([again]) == [full]  # one against two
+        await again.close()
+
+
+async def talk(streams: list[WorkerStream]) -> None:
+    """Something like a voice into each, for ever."""
+    voice = (32767 * babble(WIRE_RATE_HZ, WIRE_RATE_HZ)).astype(np.int16).reshape(-1, 960)
+    number = 0
+    while True:
+        for stream in streams:
+            stream.push_audio(voice[number % len(voice)], number * 960, 0)
+        number += 1
+        await asyncio.sleep(0.02)
+
+
+async def until_restarted(stream: WorkerStream, more: int) -> int:
+    """Reads until the stream was begun anew, and so many pictures on; the restarts seen."""
+    restarts, packets = 0, 0
+    async with asyncio.timeout(30):
+        async for event in stream.events():
+            restarts += isinstance(event, WorkerRestarted)
+            packets += restarts > 0 and isinstance(event, MediaPacket)
+            if packets == more:
+                break
+    return restarts
+
+
+@pytest.fixture(scope="module")
+def portrait(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("portrait") / "mira.safetensors"
+    load_engine("lite", size_px=128).prepare(load_avatar("mira")).save(path)
+    return path
+
+
+@asynccontextmanager
+async def talking(portraits: list[Path]) -> AsyncIterator[list[WorkerStream]]:
+    """Streams of the embedded engine in one process, each with somebody who watches."""
+    request = EngineRequest("lite", 128, {"streams": len(portraits)})
+    pool = WorkerPool(request, MonotonicClock(), limit=len(portraits))
+    await pool.start()
+    streams = [await pool.open(StreamRequest(path, StreamOptions())) for path in portraits]
+    for stream in streams:
+        stream.set_codecs(frozenset({"vp8"}))
+    speaker = asyncio.create_task(talk(streams))
+    try:
+        yield streams
+    finally:
+        speaker.cancel()
+        await asyncio.gather(speaker, return_exceptions=True)
+        for stream in streams:
+            await stream.close()
+        await pool.close()
+
+
+async def test_all_sessions_of_a_dead_process_come_back(portrait: Path) -> None:
+    async with talking([portrait, portrait]) as streams:
+        old = pids(streams)
+        assert old[0] == old[1]
+        await asyncio.gather(*(collected(stream, 5) for stream in streams))
+        streams[0]._place.worker.process.kill()  # type: ignore[union-attr]
+        assert await asyncio.gather(*(until_restarted(s, 5) for s in streams)) == [1, 1]
+        new = pids(streams)
+        assert new[0] == new[1] != old[0]
+
+
+async def test_a_stream_that_fails_ends_alone(portrait: Path, tmp_path: Path) -> None:
+    """A portrait whose tongue is no picture: drawing fails once the mouth opens."""
+    good = IdentityLatents.load(portrait)
+    broken = tmp_path / "broken.safetensors"
+    tensors = dict(good.tensors) | {"interior.tongue": np.zeros((0, 4), np.uint8)}
+    IdentityLatents("lite", 128, "broken", tensors, good.meta).save(broken)
+    async with talking([portrait, broken]) as (healthy, failing):
+        pid = pids([healthy])
+        events = []
+        async with asyncio.timeout(30):
+            async for event in failing.events():
+                events.append(event)
+        assert isinstance(events[-1], WorkerError)
+        assert sum(isinstance(event, WorkerRestarted) for event in events) == 3
+        assert len(await collected(healthy, 20)) == 20
+        assert pids([healthy]) == pid
+        assert healthy._place is not None
+        assert healthy._place.worker.process.returncode is None
+
+
+async def test_an_identity_that_is_gone_is_told_at_once(identity: Path, tmp_path: Path) -> None:
+    pool = WorkerPool(EngineRequest("testcard", 128), MonotonicClock())
+    await pool.start()
+    stream = await pool.open(StreamRequest(tmp_path / "nothing", StreamOptions()))
+    async with asyncio.timeout(20):
+        events = [event async for event in stream.events()]
+    assert isinstance(events[-1], WorkerError)
+    await stream.close()
+    await pool.close()
+
+
+async def test_places_are_measured_with_a_portrait_alone(portrait: Path) -> None:
+    for identity, places in ((None, [1]), (portrait, [2, 3, 4])):
+        pool = WorkerPool(EngineRequest("lite", 128), MonotonicClock())
+        await pool.start(identity)
+        place = await pool.take()
+        assert place.worker.streams in places
+        await pool.give_back(place)
+        await pool.close()
 
 
 def hosted(look_ahead_ms: int = 80) -> HostedStream:

@@ -15,6 +15,7 @@ import numpy as np
 from sonic_stream.engines.lite.identity import OFF_GRID, Latents, studio_wall
 from sonic_stream.engines.lite.motion import Motion
 from sonic_stream.engines.lite.render import Renderer
+from sonic_stream.engines.lite.warp import open_windows, pixels_of
 from sonic_stream.media import ByteArray
 
 BLUR_SHARE = 0.022  # of the picture's side
@@ -41,6 +42,11 @@ class Scene:
         cut = _cut(latents, background, straight=self._transparent) if latents.matte.size else None
         self._behind = cut.behind if cut else None
         self._renderer = Renderer(latents, cut.cutout if cut else None)
+        self._open: list[tuple[slice, slice]] = []  # where the background may be seen
+        if cut is not None:
+            cover = cut.cutout[:: latents.enlarged, :: latents.enlarged, 3]
+            windows = open_windows(cover, latents.whole)
+            self._open = [pixels_of(window, latents.whole.cell) for window in windows]
 
     @property
     def has_alpha(self) -> bool:
@@ -54,10 +60,12 @@ class Scene:
         if self._transparent:
             rgba = cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA)
             return np.asarray(cv2.insertChannel(coverage, rgba, 3)), self._behind
-        # The cut-out's colours were multiplied by their coverage already.
-        open_ = cv2.cvtColor(cv2.bitwise_not(coverage), cv2.COLOR_GRAY2RGB)
-        shown = cv2.multiply(self._behind, open_, scale=1 / 255)
-        return np.asarray(cv2.add(picture, shown, dst=picture)), None
+        for box in self._open:
+            # The cut-out's colours were multiplied by their coverage already.
+            open_ = cv2.cvtColor(cv2.bitwise_not(coverage[box]), cv2.COLOR_GRAY2RGB)
+            shown = cv2.multiply(self._behind[box], open_, scale=1 / 255)
+            cv2.add(picture[box], shown, dst=picture[box])
+        return picture, None
 
 
 def _cut(latents: Latents, background: str, *, straight: bool) -> _Cut:

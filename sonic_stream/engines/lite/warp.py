@@ -92,11 +92,13 @@ class Warper:
     def sample_bands(self, shift: FloatArray, bands: list[Window]) -> ByteArray:
         """The whole picture [S, S, 4] of a cut-out, made within the bands only; the rest is 0."""
         whole = self._latents.whole
-        at, part = self._positions(whole, shift, None)
+        nodes = self._nodes(whole, shift, None, (0, 0))
         drawn = np.zeros((whole.height, whole.width, 4), np.uint8)
         for band in bands:
+            rows, columns = band
+            some = nodes[rows.start : rows.stop + 2, columns.start : columns.stop + 2]
             box = pixels_of(band, whole.cell)
-            drawn[box] = _remapped(self._latents.source, at[box], part[box])
+            _remapped(self._latents.source, *_fixed_point(some, whole.cell), drawn[box])
         return drawn
 
     def _positions(
@@ -108,9 +110,15 @@ class Warper:
     ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint16]]:
         """Where each pixel comes from in the enlarged portrait, or in its part from `corner` on,
         in the fixed-point numbers that `remap` would make itself, in more time."""
+        return _fixed_point(self._nodes(patch, shift, window, corner), patch.cell)
+
+    def _nodes(
+        self, patch: Patch, shift: FloatArray, window: Window | None, corner: tuple[int, int]
+    ) -> FloatArray:
+        """Where each node comes from, with a ring of nodes around, for the half cell between the
+        last node and the border."""
         cell = patch.cell
         rows, columns = window or (slice(0, shift.shape[0]), slice(0, shift.shape[1]))
-        # With a ring of nodes around, for the half cell between the last node and the border.
         at = cv2.copyMakeBorder(shift, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
         height, width = at.shape[:2]
         first_x = patch.x0 - corner[0] + cell * (columns.start - 0.5) - 0.5
@@ -119,9 +127,7 @@ class Warper:
         at[..., 1] += (first_y + cell * np.arange(height, dtype=np.float32))[:, None]
         at *= self._latents.enlarged
         at += np.float32(OFF_GRID)
-        full = cv2.resize(at, (width * cell, height * cell), interpolation=cv2.INTER_LINEAR)
-        whole, part = cv2.convertMaps(full[cell:-cell, cell:-cell], None, cv2.CV_16SC2)
-        return whole, part
+        return np.asarray(at)
 
     def carried(self, grid: FloatArray, shift: FloatArray, patch: Patch) -> FloatArray:
         """A node grid's values, moved along with the picture."""
@@ -188,11 +194,24 @@ def shown(rows: npt.NDArray[np.bool_], columns: npt.NDArray[np.bool_], cell: int
     return span(rows), span(columns)
 
 
+def _fixed_point(
+    nodes: FloatArray, cell: int
+) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint16]]:
+    """Ringed node positions as the whole and the fractional part of each pixel's within."""
+    height, width = nodes.shape[:2]
+    full = cv2.resize(nodes, (width * cell, height * cell), interpolation=cv2.INTER_LINEAR)
+    whole, part = cv2.convertMaps(full[cell:-cell, cell:-cell], None, cv2.CV_16SC2)
+    return whole, part
+
+
 def _remapped(
-    source: ByteArray, at: npt.NDArray[np.int16], part: npt.NDArray[np.uint16]
+    source: ByteArray,
+    at: npt.NDArray[np.int16],
+    part: npt.NDArray[np.uint16],
+    into: ByteArray | None = None,
 ) -> ByteArray:
     return np.asarray(
-        cv2.remap(source, at, part, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        cv2.remap(source, at, part, cv2.INTER_LINEAR, into, borderMode=cv2.BORDER_REFLECT_101)
     )
 
 
@@ -210,6 +229,27 @@ def bands_of(cover: ByteArray, patch: Patch, count: int = 6) -> list[Window]:
         if len(hits):
             left, right = max(int(hits[0]) - reach, 0), min(int(hits[-1]) + reach, patch.width - 1)
             windows.append((slice(start, stop), slice(left // cell, right // cell + 1)))
+    return windows
+
+
+def open_windows(cover: ByteArray, patch: Patch, count: int = 12) -> list[Window]:
+    """Windows of all that a patch-sized cover [h, w] may leave open, wholly or in part, while it
+    moves by less than `REACH` of the patch."""
+    cell, (rows, columns) = patch.cell, patch.x.shape
+    reach = int(REACH * patch.height)
+    windows = []
+    for at in range(count):
+        start, stop = rows * at // count, rows * (at + 1) // count
+        near = cover[max(start * cell - reach, 0) : stop * cell + reach].min(0) == 255
+        solid = cv2.erode(near[None].astype(np.uint8), np.ones((1, 2 * reach + 1), np.uint8))
+        nodes = solid.reshape(columns, cell).min(1).astype(np.int8)
+        runs = np.flatnonzero(np.diff(nodes, prepend=0, append=0)).reshape(-1, 2).tolist()
+        left, right = max(runs, key=lambda run: run[1] - run[0], default=(columns, columns))
+        windows += [
+            (slice(start, stop), side)
+            for side in (slice(0, left), slice(right, columns))
+            if side.start < side.stop
+        ]
     return windows
 
 
