@@ -15,7 +15,7 @@ import web_client
 from avatar_server.errors import AvatarError
 from avatar_server.portraits import BadPortrait
 from avatar_server.requests import Parts, body_of, server_of
-from avatar_server.session_api import bad_request, profile_router, sessions
+from avatar_server.session_api import HELD, bad_request, profile_router, sessions
 
 PAGES = Path(web_client.__file__).parent
 # Nothing from elsewhere, nothing inline; media comes as WebRTC streams and blobs.
@@ -79,7 +79,7 @@ async def thumbnail(ident: str, server: Parts) -> FileResponse:
     return FileResponse(server.portraits.get(ident).thumbnail, media_type="image/png")
 
 
-@router.post("/api/portraits", status_code=201)
+@router.post("/api/portraits", status_code=201, dependencies=HELD)
 async def add_portrait(
     request: Request, server: Parts, name: Name = "My portrait"
 ) -> dict[str, Any]:
@@ -88,13 +88,13 @@ async def add_portrait(
     return portrait.listing() | {"report": portrait.report}
 
 
-@router.post("/api/backgrounds", status_code=201)
+@router.post("/api/backgrounds", status_code=201, dependencies=HELD)
 async def add_background(request: Request, server: Parts) -> dict[str, str]:
     picture = await body_of(request, server.config.limits.portrait_bytes)
     return {"id": await server.backgrounds.add(picture, server.portraits)}
 
 
-@router.post("/api/files", status_code=201)
+@router.post("/api/files", status_code=201, dependencies=HELD)
 async def add_file(request: Request, server: Parts, name: Name = "sound") -> dict[str, Any]:
     data = await body_of(request, server.config.limits.file_bytes)
     file = await server.files.add(data, name)

@@ -145,7 +145,7 @@ def run_play(options: argparse.Namespace) -> None:
     target = Target(options)
     data = options.file.read_bytes()
     path = f"/api/files?name={quote(options.file.name[:200])}"
-    file = target.api.call("POST", path, data=data)
+    file = target.api.call("POST", path, data=data, token=target.token(target.ident()))
     target.command("play", file=file["id"])
 
 

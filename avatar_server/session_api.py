@@ -1,7 +1,8 @@
 """HTTP for programs: sessions, their commands, watching by WHEP, offset profiles.
 
 A session belongs to who has its token (`Authorization: Bearer …`); each request that carries it is
-a sign of life. To watch, its id is enough.
+a sign of life. What all sessions share is changed with the token of any of them (`HELD`). To watch,
+a session's id is enough.
 """
 
 from __future__ import annotations
@@ -63,6 +64,14 @@ def owned(ident: Ident, server: Parts, given: Credentials) -> Session:
 
 
 Owned = Annotated[Session, Depends(owned)]
+
+
+def holder(server: Parts, given: Credentials) -> Session:
+    """Who owns any live session may change what all of them share."""
+    return server.sessions.holder(given.credentials if given else None)
+
+
+HELD = [Depends(holder)]
 
 
 def facts(session: Session) -> dict[str, Any]:
@@ -186,14 +195,14 @@ async def list_profiles(server: Parts) -> dict[str, dict[str, int]]:
     return await server.profiles.all()
 
 
-@profile_router.put("/{name}", status_code=204)
+@profile_router.put("/{name}", status_code=204, dependencies=HELD)
 async def put_profile(
     name: Annotated[profiles.Name, Path()], offsets: profiles.Offsets, server: Parts
 ) -> None:
     await server.profiles.put(name, offsets)
 
 
-@profile_router.delete("/{name}", status_code=204)
+@profile_router.delete("/{name}", status_code=204, dependencies=HELD)
 async def remove_profile(name: str, server: Parts) -> None:
     await server.profiles.remove(name)
 

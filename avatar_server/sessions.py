@@ -112,6 +112,19 @@ class Sessions:
         session.heard()
         return session
 
+    def holder(self, token: str | None) -> Session:
+        """The live session that this token belongs to. Raises `NoToken` or `BadToken`."""
+        if not token:
+            raise NoToken(
+                "this needs the token of a session: Authorization: Bearer TOKEN; "
+                "POST /api/sessions makes one"
+            )
+        for session, _, _ in self._live.values():
+            if hmac.compare_digest(token.encode(), session.options.token.encode()):
+                session.heard()
+                return session
+        raise BadToken("this token belongs to no session that is live")
+
     async def ended(self, ident: str) -> None:
         """Wait until a session is no more."""
         if ident in self._live:

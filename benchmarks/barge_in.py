@@ -2,7 +2,8 @@
 
     python -m benchmarks.barge_in --times 20 --json FILE
 
-`first_word`: from the text sent to the voice heard, with the embedded voice.
+`first_word`: from the text sent to the voice heard, with the embedded voice or one of piper's
+(`--piper en_US-….onnx`). The first text is among them: a voice is ready before it is asked.
 `interrupt_to_silence`: from the command sent to the last sound heard, of speech and of PCM from a
 program. `interrupt_to_shut`: from the command sent to the first picture of a mouth that stays shut,
 shown by a real Chromium, when the command found it open. Client, server and worker share the
@@ -153,8 +154,11 @@ async def picture(server: RealServer, times: int) -> tuple[list[float], dict[str
         return shut, await video_stats(onlooker.page)
 
 
-async def measure(times: int, engine: str) -> Figures:
-    with real_server(engine={"name": engine, "size_px": 256}) as server:
+async def measure(times: int, engine: str, piper: str = "") -> Figures:
+    config: dict[str, dict[str, object]] = {"engine": {"name": engine, "size_px": 256}}
+    if piper:
+        config |= {"speech": {"engine": "piper"}, "speech.settings": {"models": [piper]}}
+    with real_server(**config) as server:
         async with listening(server.url) as ear:
             words, speech_silence = await speech(ear, times)
             samples, pcm_silence = await program(server.url, ear, times)
@@ -183,9 +187,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--engine", default="lite")
+    parser.add_argument("--piper", default="", help="the file of a voice")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    figures = asyncio.run(measure(options.times, options.engine))
+    figures = asyncio.run(measure(options.times, options.engine, options.piper))
     report(f"First word and barge-in, {options.times} times each", figures, options.json)
 
 

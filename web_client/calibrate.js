@@ -179,7 +179,7 @@ async function saveProfile(event) {
   const name = input.value.trim();
   const answer = await fetch(`/api/profiles/${encodeURIComponent(name)}`, {
     method: "PUT",
-    headers: { "Content-Type": "application/json" },
+    headers: { "Content-Type": "application/json", Authorization: `Bearer ${welcome.resume}` },
     body: JSON.stringify({ webrtc: applied, obs: eye.valueAsNumber }),
   });
   if (answer.ok) say(`${words.calSaved} /obs?profile=${encodeURIComponent(name)}`);

@@ -245,7 +245,7 @@ async function stopMicrophone() {
 /** @param {File} file */
 async function playFile(file) {
   say(words.sending);
-  const { ok, body } = await upload("/api/files", file, complain);
+  const { ok, body } = await upload("/api/files", file, welcome.resume, complain);
   if (!ok) return;
   hideMessage();
   setMuted(false);
@@ -256,7 +256,7 @@ async function playFile(file) {
 async function addPortrait(file) {
   const report = byId("report");
   report.textContent = words.preparing;
-  const { ok, body } = await upload("/api/portraits", file, complain);
+  const { ok, body } = await upload("/api/portraits", file, welcome.resume, complain);
   showReport(report, body.report ?? { reasons: [] }, ok ? words.portraitGood : "");
   if (!ok) return;
   hideMessage();
@@ -268,7 +268,7 @@ async function addPortrait(file) {
 /** @param {File} file */
 async function addBackground(file) {
   say(words.sending);
-  const { ok, body } = await upload("/api/backgrounds", file, complain);
+  const { ok, body } = await upload("/api/backgrounds", file, welcome.resume, complain);
   if (!ok) return;
   hideMessage();
   backgroundCard.choose(`image:${body.id}`);

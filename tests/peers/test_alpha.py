@@ -96,16 +96,20 @@ async def test_an_image_is_uploaded_and_shown(server: RealServer) -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (400, 300), (200, 40, 160)).save(buffer, "PNG")
     url = server.url + "/api/backgrounds"
-    status, body = await asyncio.to_thread(post, url, buffer.getvalue())
-    assert status == 201
-    status, refusal = await asyncio.to_thread(post, url, b"GIF89a")
-    assert status == 422
-    assert refusal["error"]["code"] == "bad_background"
-    async with studio(server.url) as (client, welcome), viewer() as (peer, sdp):
+    async with (
+        studio(server.url) as (client, welcome),
+        heartbeat(client),
+        viewer() as (peer, sdp),
+    ):
+        key = {"Authorization": f"Bearer {welcome['resume']}"}
+        status, body = await asyncio.to_thread(post, url, buffer.getvalue(), **key)
+        assert status == 201
+        status, refusal = await asyncio.to_thread(post, url, b"GIF89a", **key)
+        assert status == 422
+        assert refusal["error"]["code"] == "bad_background"
         await client.send("set", background=f"image:{body['id']}")
-        async with heartbeat(client):
-            await watch(server, welcome["session"], peer, sdp)
-            shown = (await pictures(peer, 15))[-1]
+        await watch(server, welcome["session"], peer, sdp)
+        shown = (await pictures(peer, 15))[-1]
         assert np.abs(shown[10:40, 10:40].reshape(-1, 3).mean(0) - (200, 40, 160)).max() < 14
         await client.send("set", background="image:unknown")
         assert (await client.expect("error"))["code"] == "bad_background"

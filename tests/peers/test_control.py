@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.peers.clients import accept, control, studio, viewer
+from tests.peers.clients import accept, control, heartbeat, studio, viewer
 from tests.peers.real_server import RealServer, real_server
 
 
@@ -200,23 +200,33 @@ async def test_a_worker_that_dies_is_replaced_and_the_session_goes_on() -> None:
             assert stats["worker_restarts"] == 1
 
 
-def test_uploads_are_checked(lite_server: RealServer) -> None:
-    status, body = post(lite_server.url + "/api/files?name=tone.wav", wav(1.5))
+async def test_uploads_are_checked(lite_server: RealServer) -> None:
+    async with studio(lite_server.url) as (_, welcome):
+        await asyncio.to_thread(check_uploads, lite_server.url, key(welcome))
+
+
+def key(welcome: dict[str, Any]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {welcome['resume']}"}
+
+
+def check_uploads(url: str, owner: dict[str, str]) -> None:
+    status, body = post(url + "/api/files?name=tone.wav", wav(1.5), **owner)
     assert (status, body["duration_s"]) == (201, 1.5)
     for data in (b"", b"RIFF", b"\x00" * 5000, wav(1.0)[:40]):
-        status, body = post(lite_server.url + "/api/files", data)
+        status, body = post(url + "/api/files", data, **owner)
         assert status == 422
         assert body["error"]["code"] == "bad_file"
-    status, body = post(lite_server.url + "/api/portraits", b"GIF89a" + b"\0" * 100)
+    status, body = post(url + "/api/portraits", b"GIF89a" + b"\0" * 100, **owner)
     assert status == 422
     assert "PNG, JPEG or WebP" in body["error"]["message"]
-    status, body = post(lite_server.url + "/api/portraits", b"\0" * 12_000_001)
+    status, body = post(url + "/api/portraits", b"\0" * 12_000_001, **owner)
     assert (status, body["error"]["code"]) == (413, "too_large")
 
 
 async def test_a_played_file_is_heard_and_ends(lite_server: RealServer) -> None:
-    _, file = await asyncio.to_thread(post, lite_server.url + "/api/files", wav(1.0))
-    async with studio(lite_server.url) as (client, _):
+    async with studio(lite_server.url) as (client, welcome), heartbeat(client):
+        url = lite_server.url + "/api/files"
+        _, file = await asyncio.to_thread(post, url, wav(1.0), **key(welcome))
         await client.send("play", file=file["id"])
         playing = await client.expect("state", source="file")
         assert playing["queue"] == 1
@@ -225,8 +235,9 @@ async def test_a_played_file_is_heard_and_ends(lite_server: RealServer) -> None:
 
 
 async def test_stop_silences_and_empties_the_queue(lite_server: RealServer) -> None:
-    _, file = await asyncio.to_thread(post, lite_server.url + "/api/files", wav(5.0))
-    async with studio(lite_server.url) as (client, _):
+    async with studio(lite_server.url) as (client, welcome), heartbeat(client):
+        url = lite_server.url + "/api/files"
+        _, file = await asyncio.to_thread(post, url, wav(5.0), **key(welcome))
         for _ in range(3):
             await client.send("play", file=file["id"])
         await client.expect("state", source="file", queue=3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 import urllib.request
@@ -151,8 +152,9 @@ async def test_each_viewer_has_an_offset_of_its_own(testcard_server: RealServer)
     async with studio(testcard_server.url) as (client, welcome), viewer() as (peer, offer):
         path = f"/api/sessions/{welcome['session']}"
         await asyncio.to_thread(
-            call, testcard_server, "PUT", "/api/profiles/My%20OBS", {"obs": 120, "webrtc": -10}
-        )
+            call, testcard_server, "PUT", "/api/profiles/My%20OBS",
+            {"obs": 120, "webrtc": -10}, welcome["resume"],
+        )  # fmt: skip
         where = f"{path}/whep?profile=My%20OBS&kind=obs"
         status, answer = await asyncio.to_thread(
             call, testcard_server, "POST", where, offer.encode()
@@ -176,17 +178,50 @@ async def test_each_viewer_has_an_offset_of_its_own(testcard_server: RealServer)
 
 def test_profiles_are_kept_and_checked(tmp_path: Path) -> None:
     with real_server(engine=TESTCARD, paths={"cache": str(tmp_path)}) as server:
+        _, token = create(server)
         assert call(server, "GET", "/api/profiles") == (200, {})
-        assert call(server, "PUT", "/api/profiles/Headphones", {"webrtc": 35})[0] == 204
+        assert call(server, "PUT", "/api/profiles/Headphones", {"webrtc": 35}, token)[0] == 204
         for name, body in (
             ("x" * 61, {}), ("a", {"obs": 501}), ("a", {"OBS!": 1}), ("a", {"obs": "late"}),
         ):  # fmt: skip
-            status, answer = call(server, "PUT", f"/api/profiles/{name}", body)
+            status, answer = call(server, "PUT", f"/api/profiles/{name}", body, token)
             assert (status, answer["error"]["code"]) == (422, "bad_message")
     with real_server(engine=TESTCARD, paths={"cache": str(tmp_path)}) as server:
+        _, token = create(server)
         assert call(server, "GET", "/api/profiles") == (200, {"Headphones": {"webrtc": 35}})
-        assert call(server, "DELETE", "/api/profiles/Headphones")[0] == 204
-        assert call(server, "DELETE", "/api/profiles/Headphones")[0] == 404
+        assert call(server, "DELETE", "/api/profiles/Headphones", token=token)[0] == 204
+        assert call(server, "DELETE", "/api/profiles/Headphones", token=token)[0] == 404
+
+
+# Who watches changes nothing, and who makes a session is told its token.
+OPEN_TO_ALL = {
+    "POST /api/sessions", "POST /api/sessions/{ident}/whep",
+    "DELETE /api/sessions/{ident}/whep/{viewer}",
+}  # fmt: skip
+
+
+def test_whatever_changes_something_needs_a_token(testcard_server: RealServer) -> None:
+    """Any of a live session's for what all share: read from the server's own description."""
+    ident, token = create(testcard_server)
+    described = json.loads(testcard_server.get("/openapi.json"))["paths"]
+    changing = {
+        f"{method.upper()} {path}"
+        for path, methods in described.items()
+        for method in methods
+        if method != "get"
+    }
+    assert changing > OPEN_TO_ALL and "PUT /api/profiles/{name}" in changing
+    for route in sorted(changing - OPEN_TO_ALL):
+        method, path = route.split(" ")
+        path = path.format(ident=ident, name="x", kind="stop")
+        for given, status, code in (("", 401, "no_token"), ("wrong", 403, "bad_token")):
+            got, answer = call(testcard_server, method, path, b"", given)
+            assert (got, answer["error"]["code"]) == (status, code), route
+    assert (
+        call(testcard_server, "POST", "/api/files", b"", token)[0] == 422
+    )  # it may, but with sound
+    assert call(testcard_server, "DELETE", f"/api/sessions/{ident}", token=token)[0] == 204
+    assert call(testcard_server, "POST", "/api/files", b"", token)[0] == 403  # it is no more
 
 
 async def test_a_calibration_session_beeps_and_counts(testcard_server: RealServer) -> None:

@@ -39,9 +39,13 @@ async def beeping(
 ) -> AsyncIterator[tuple[Control, str]]:
     """A studio whose avatar plays beeps, kept alive; the control socket and the session."""
     write_wav(folder / "beeps.wav", beeps(seconds))
-    upload = f"{server.url}/api/files?name=beeps"
-    _, file = await asyncio.to_thread(post, upload, (folder / "beeps.wav").read_bytes())
+    sound = (folder / "beeps.wav").read_bytes()
     async with studio(server.url) as (client, welcome):
+        upload, key = (
+            f"{server.url}/api/files?name=beeps",
+            {"Authorization": f"Bearer {welcome['resume']}"},
+        )
+        _, file = await asyncio.to_thread(post, upload, sound, **key)
         alive = asyncio.create_task(_ping(client))
         try:
             await client.send("play", file=file["id"])

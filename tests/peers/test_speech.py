@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 import time
-import urllib.request
 import wave
 
 import numpy as np
@@ -15,13 +13,14 @@ import pytest
 from tests.peers.clients import control
 from tests.peers.listening import RATE_HZ, Ear, listening
 from tests.peers.real_server import RealServer
+from tests.peers.rest import call
 
 pytest.importorskip("espeakng_loader", reason="the embedded voice is not installed")
 
 TEXT = "One, two, three. Four, five, six. " * 20
 
 
-def upload(server: RealServer, hz: float, seconds: float = 1.0) -> str:
+def upload(server: RealServer, token: str, hz: float, seconds: float = 1.0) -> str:
     """The id of a tone."""
     sound = 0.4 * np.sin(2 * np.pi * hz * np.arange(int(seconds * 16_000)) / 16_000)
     buffer = io.BytesIO()
@@ -30,9 +29,9 @@ def upload(server: RealServer, hz: float, seconds: float = 1.0) -> str:
         file.setsampwidth(2)
         file.setframerate(16_000)
         file.writeframes(np.asarray(sound * 32767, "<i2").tobytes())
-    request = urllib.request.Request(server.url + "/api/files", data=buffer.getvalue())
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return str(json.load(answer)["id"])
+    status, file = call(server, "POST", "/api/files", buffer.getvalue(), token)
+    assert status == 201
+    return str(file["id"])
 
 
 def pitch(sound: np.ndarray) -> float:
@@ -127,9 +126,10 @@ async def test_voices_rates_and_bad_texts(testcard_server: RealServer) -> None:
 async def test_files_play_one_after_the_other_skip_go_back_and_loop(
     testcard_server: RealServer,
 ) -> None:
-    files = [await asyncio.to_thread(upload, testcard_server, hz, 30) for hz in (400, 600, 800)]
     async with listening(testcard_server.url) as ear:
-        for file in files:
+        for hz in (400, 600, 800):
+            token = ear.welcome["resume"]
+            file = await asyncio.to_thread(upload, testcard_server, token, hz, 30)
             await ear.client.send("play", file=file)
         await ear.message("state", source="file", queue=3, speaking=True)
         await hears(ear, 400)
@@ -145,8 +145,9 @@ async def test_files_play_one_after_the_other_skip_go_back_and_loop(
 
 
 async def test_loop_pause_and_volume(testcard_server: RealServer) -> None:
-    file = await asyncio.to_thread(upload, testcard_server, 500, 2.0)
     async with listening(testcard_server.url) as ear:
+        token = ear.welcome["resume"]
+        file = await asyncio.to_thread(upload, testcard_server, token, 500, 2.0)
         await ear.client.send("set", loop=True, volume=0.5)
         await ear.client.send("play", file=file)
         await ear.message("state", source="file", speaking=True)

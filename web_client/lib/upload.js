@@ -4,12 +4,14 @@
  * Send a file's bytes and read the answer.
  * @param {string} path
  * @param {File} file
+ * @param {string} token of any live session
  * @param {(problem: string | undefined) => void} complain
  */
-export async function upload(path, file, complain) {
+export async function upload(path, file, token, complain) {
   const address = `${path}?name=${encodeURIComponent(file.name.slice(0, 200))}`;
   try {
-    const answer = await fetch(address, { method: "POST", body: file });
+    const headers = { Authorization: `Bearer ${token}` };
+    const answer = await fetch(address, { method: "POST", headers, body: file });
     const body = await answer.json();
     if (!answer.ok) complain(body.error?.message);
     return { ok: answer.ok, body };

@@ -1,42 +1,37 @@
-"""piper's voices, on this machine: the optional package piper-tts (GPL-3)."""
+"""piper's voices, on this machine: the optional package piper-tts (GPL-3), in a process of its
+own (`piper_process`)."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from avatar_server.errors import ConfigError
-from avatar_server.sources.resample import ToSession
 from avatar_server.sources.speech.base import Manner, Piece, Voice
+from avatar_server.sources.speech.child import VoiceProcess
 from avatar_server.sources.speech.choice import checked
-
-VOLUME = 0.6  # piper brings every sentence's peak to it
 
 
 class PiperSpeech:
     """`models`: files of voices, `en_US-….onnx`, each beside its `.onnx.json`. The first is used
-    unless another is asked for; each is loaded when it is first needed, and runs in a thread."""
+    unless another is asked for."""
 
     def __init__(self, models: Sequence[str] = ()) -> None:
-        try:
-            from piper import PiperVoice, SynthesisConfig
-        except ImportError as error:
-            raise ConfigError("piper is missing; pip install 'avatar-server[piper]'") from error
+        if find_spec("piper") is None:
+            raise ConfigError("piper is missing; pip install 'avatar-server[piper]'")
         paths = [Path(model).expanduser() for model in models]
-        absent = [str(path) for path in paths if not path.is_file()]
+        files = [file for path in paths for file in (path, Path(f"{path}.json"))]
+        absent = [str(file) for file in files if not file.is_file()]
         if absent or not paths:
             raise ConfigError(
-                f"speech.settings.models: no such voice: {', '.join(absent) or 'none named'}; "
-                "get one with python -m piper.download_voices"
+                f"speech.settings.models: no such file: {', '.join(absent) or 'none named'}; "
+                "get a voice with python -m piper.download_voices"
             )
-        self._paths = {path.stem: path for path in paths}
-        self._load, self._config = PiperVoice.load, SynthesisConfig
-        self._loaded: dict[str, Any] = {}
-        self._turn = asyncio.Lock()
+        self._paths = {path.stem: str(path) for path in paths}
+        module = "avatar_server.sources.speech.piper_process"
+        self._process = VoiceProcess(module, *self._paths.values())
 
     def voices(self) -> list[Voice]:
         return [Voice(name, name, name.split("-")[0].replace("_", "-")) for name in self._paths]
@@ -45,19 +40,14 @@ class PiperSpeech:
         checked(self.voices(), manner)
 
     async def synthesize(self, sentence: str, manner: Manner) -> AsyncGenerator[Piece]:
-        voice = checked(self.voices(), manner).id
-        async with self._turn:
-            if voice not in self._loaded:
-                self._loaded[voice] = await asyncio.to_thread(self._load, self._paths[voice])
-            config = self._config(length_scale=1 / manner.rate, volume=VOLUME)
-            chunks = iter(self._loaded[voice].synthesize(sentence, config))
-            while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
-                samples = np.frombuffer(chunk.audio_int16_bytes, "<i2").astype(np.float32) / 32768
-                resampler = ToSession(chunk.sample_rate)
-                yield Piece(np.concatenate([resampler.push(samples), resampler.flush()]))
+        voice = self._paths[checked(self.voices(), manner).id]
+        request = {"text": sentence, "voice": voice, "length_scale": 1 / manner.rate}
+        async with aclosing(self._process.say(sentence, request)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def warm_up(self) -> None:
-        pass
+        await self._process.warm_up()
 
     async def close(self) -> None:
-        self._loaded.clear()
+        await self._process.close()
