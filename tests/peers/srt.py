@@ -6,6 +6,7 @@ import ctypes
 import shutil
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,8 +77,9 @@ def listener(
                 file.close()
 
 
-def accepted_stream_id(port: int) -> str:
-    """What the next to connect has for a stream id. Blocks until then, ten seconds at most."""
+def accepted_stream_id(port: int, enough: threading.Event) -> str:
+    """What the next to connect has for a stream id. Stays connected until it is enough; blocks,
+    ten seconds at most for each."""
     library = srt_socket.load()
     library.srt_startup()
     name = srt_socket.packed_address(socket.AF_INET, ("127.0.0.1", port))
@@ -91,6 +93,7 @@ def accepted_stream_id(port: int) -> str:
         assert taken > 0, library.srt_getlasterror_str()
         value, size = ctypes.create_string_buffer(513), ctypes.c_int(512)
         assert library.srt_getsockflag(taken, STREAM_ID, value, ctypes.byref(size)) == 0
+        enough.wait(TIMEOUT_MS / 1000)
         return value.value.decode()
     finally:
         library.srt_close(listening)

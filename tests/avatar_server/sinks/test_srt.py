@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -179,7 +180,8 @@ async def test_a_wrong_passphrase_is_told_at_once_and_shown_nowhere(
 async def test_the_stream_id_reaches_the_other_side_and_no_list_of_processes() -> None:
     session = SmallSession()
     port = peer.free_udp_port()
-    heard = asyncio.create_task(asyncio.to_thread(peer.accepted_stream_id, port))
+    enough = threading.Event()
+    heard = asyncio.create_task(asyncio.to_thread(peer.accepted_stream_id, port, enough))
     await asyncio.sleep(0.2)
     ident = "#!::r=live,m=publish,u=me"
     push = push_to(session, f"srt://127.0.0.1:{port}?streamid={ident.replace('#', '%23')}")
@@ -188,6 +190,7 @@ async def test_the_stream_id_reaches_the_other_side_and_no_list_of_processes() -
     assert pid is not None
     command = await asyncio.to_thread(Path(f"/proc/{pid}/cmdline").read_bytes)
     assert b"publish" not in command and b"mux_process" in command
+    enough.set()
     assert await heard == ident
     await push.close()
     with pytest.raises(ProcessLookupError):
