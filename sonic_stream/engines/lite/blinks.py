@@ -67,7 +67,9 @@ class Blinker:
 
 
 def _interval_s(dice: Dice) -> float:
-    return min(max(dice.log_normal(INTERVAL, MEDIAN_S, SIGMA), SHORTEST_S), LONGEST_S)
+    drawn_s = dice.log_normal(INTERVAL, MEDIAN_S, SIGMA)
+    # Too short ones are mirrored, or many would be the very shortest.
+    return min(SHORTEST_S + abs(drawn_s - SHORTEST_S), LONGEST_S)
 
 
 def lid(since_s: float) -> float:

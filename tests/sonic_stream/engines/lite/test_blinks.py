@@ -46,6 +46,7 @@ def test_at_rest_the_rate_and_the_spread_are_human(seed: int) -> None:
     assert 2.8 < np.median(single) < 4.0
     assert np.mean(single) > 1.04 * np.median(single)  # skewed: many short, few long
     assert single.std() > 1.0
+    assert np.mean(single < 2.15) < 0.12, "no favourite interval"
     doubles = gaps_s[gaps_s < 1]
     assert 0.04 < len(doubles) / len(gaps_s) < 0.16
     assert doubles.min() > LASTS_S  # open again before the second

@@ -185,7 +185,7 @@ def test_no_seam_shows_at_chunks_nor_where_speech_begins_and_ends(
     chunk, rate_hz = 5, 16_000
     samples = voice(12, rate_hz, seed=1).astype(np.float32)
     engine = load_engine("lite", size_px=128)
-    stream = engine.open(portraits[0], StreamOptions(seed=6))
+    stream = engine.open(portraits[0], StreamOptions(seed=1))
     pictures = [
         made.frames[0].astype(int)
         for start in range(0, len(samples), chunk * 640)
