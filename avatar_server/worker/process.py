@@ -95,7 +95,8 @@ class HostedStream:
     def take(self) -> Push:
         """The next piece of waiting sound: up to the end of the hop that it makes due.
 
-        Late means that it is not drawn if the next hop has been heard already.
+        Late means that it is not drawn if the next hop has been heard already. What nobody watches
+        is not drawn either.
         """
         spec = self.spec
         hop_samples = spec.hop_frames * WIRE_RATE_HZ * spec.fps.denominator // spec.fps.numerator
@@ -107,8 +108,9 @@ class HostedStream:
             before = spec.frames_ready(self.heard_samples)
             self.heard_samples += len(pieces[-1])
             made = spec.frames_ready(self.heard_samples) - before
-        render = not late or self._waiting_samples() < hop_samples
-        self.dropped += 0 if render else made
+        watched = bool(self.encoders)
+        render = watched and (not late or self._waiting_samples() < hop_samples)
+        self.dropped += made if watched and not render else 0
         pts = first.pts * spec.sample_rate_hz // WIRE_RATE_HZ
         audio = AudioChunk(np.concatenate(pieces), spec.sample_rate_hz, pts, chunk.generation)
         return Push(self.stream, audio, render, late)

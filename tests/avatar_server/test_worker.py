@@ -469,7 +469,9 @@ def hosted(look_ahead_ms: int = 80) -> HostedStream:
     engine = load_engine("testcard", size_px=64, look_ahead_ms=look_ahead_ms)
     latents: IdentityLatents = engine.prepare(load_avatar("mira"))
     options = StreamOptions()
-    return HostedStream(engine.open(latents, options), options, engine.spec, Decimator())
+    stream = HostedStream(engine.open(latents, options), options, engine.spec, Decimator())
+    stream.set_codecs(["vp8"], {"vp8": open_encoder("vp8", 64, Fraction(25), 300_000)})
+    return stream
 
 
 def waits(stream: HostedStream, first: int, count: int) -> None:
@@ -487,6 +489,15 @@ def test_a_piece_of_sound_ends_with_the_hop_that_it_makes_due() -> None:
     assert [push.render for push in taken] == [False, True, True]
     assert stream.dropped == 1
     assert len(stream.waiting) == 1
+
+
+def test_what_nobody_watches_is_not_drawn() -> None:
+    stream = hosted()
+    stream.set_codecs([], {})
+    waits(stream, 0, 8)
+    alone = [stream.take() for _ in range(2)]
+    assert [push.render for push in alone] == [False, False]
+    assert stream.dropped == 0
 
 
 def test_what_cannot_be_caught_up_with_is_skipped() -> None:
