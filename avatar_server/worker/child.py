@@ -23,6 +23,13 @@ HANG_S = 5.0
 # So much sound of a stream that a worker did not even take means that it is stuck.
 MAX_UNSENT_BYTES = int(HANG_S * WIRE_RATE_HZ * 2)
 MAX_UNREAD = 1000  # messages of a stream whose session does not read: the oldest are dropped
+# One thread: a worker's cores belong to its sessions. Portraits are given back to the system when
+# they are let go (glibc would raise its threshold, and keep them); what a picture needs is smaller.
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MALLOC_MMAP_THRESHOLD_": "6000000",
+}
 GREETING = -1  # what a worker says of itself belongs to no stream
 
 
@@ -72,7 +79,7 @@ class WorkerProcess:
                 str(theirs.fileno()), engine.as_json(),
                 pass_fds=(theirs.fileno(),),
                 stdin=asyncio.subprocess.DEVNULL,
-                env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+                env=os.environ | ENVIRONMENT,
             )  # fmt: skip
         reader, writer = await asyncio.open_connection(sock=ours)
         worker = cls(process, reader, writer)

@@ -72,6 +72,10 @@ class _Host:
     def free(self) -> int:
         return max(self.places - self.taken, 0)
 
+    def rank(self) -> tuple[bool, int]:
+        """Of those with a free place, the one that has loaded and hosts the fewest comes first."""
+        return not self.task.done(), self.taken
+
 
 class WorkerPool:
     """Keeps `spare` places in workers with a loaded engine, so that a session starts at once.
@@ -116,7 +120,7 @@ class WorkerPool:
         """A place in a loaded worker, a warm one if there is. Raises `WorkerFailed`."""
         while True:
             open_ = [host for host in self._hosts if host.free]
-            host = min(open_, key=lambda host: host.taken) if open_ else self._begin()
+            host = min(open_, key=_Host.rank) if open_ else self._begin()
             host.taken += 1
             self._refill()
             try:

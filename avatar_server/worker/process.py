@@ -15,7 +15,7 @@ import select
 import signal
 import socket
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -29,7 +29,7 @@ from avatar_server.rolling import Rolling
 from avatar_server.worker.capacity import measured_places
 from avatar_server.worker.encoders import VideoEncoder
 from avatar_server.worker.loader import Loader, Ready, Wanted, with_alpha
-from avatar_server.worker.stacking import ALPHA, over
+from avatar_server.worker.stacking import rungs
 from avatar_server.worker.wire import Decoder, WireMessage, encode
 from sonic_stream.engine import (
     Engine,
@@ -41,7 +41,7 @@ from sonic_stream.engine import (
     push_all,
     streams_of,
 )
-from sonic_stream.media import AudioChunk, ByteArray, EngineSpec, FrameChunk, IdentityLatents
+from sonic_stream.media import AudioChunk, EngineSpec, FrameChunk, IdentityLatents
 from sonic_stream.resample import Decimator
 from sonic_stream.smoothing import faded
 
@@ -53,7 +53,6 @@ LATE_SAMPLES = WIRE_RATE_HZ * 120 // 1000
 # So much is not caught up with: the stream begins anew at the newest sound.
 LOST_SAMPLES = 3 * WIRE_RATE_HZ
 STATS_EVERY_FRAMES = 25
-NEUTRAL = 160  # grey behind a transparent picture whose engine names no background
 
 
 @dataclass
@@ -96,7 +95,8 @@ class HostedStream:
     def take(self) -> Push:
         """The next piece of waiting sound: up to the end of the hop that it makes due.
 
-        Late means that it is not drawn if the next hop has been heard already.
+        Late means that it is not drawn if the next hop has been heard already. What nobody watches
+        is not drawn either.
         """
         spec = self.spec
         hop_samples = spec.hop_frames * WIRE_RATE_HZ * spec.fps.denominator // spec.fps.numerator
@@ -108,8 +108,9 @@ class HostedStream:
             before = spec.frames_ready(self.heard_samples)
             self.heard_samples += len(pieces[-1])
             made = spec.frames_ready(self.heard_samples) - before
-        render = not late or self._waiting_samples() < hop_samples
-        self.dropped += 0 if render else made
+        watched = bool(self.encoders)
+        render = watched and (not late or self._waiting_samples() < hop_samples)
+        self.dropped += made if watched and not render else 0
         pts = first.pts * spec.sample_rate_hz // WIRE_RATE_HZ
         audio = AudioChunk(np.concatenate(pieces), spec.sample_rate_hz, pts, chunk.generation)
         return Push(self.stream, audio, render, late)
@@ -270,17 +271,17 @@ class Worker:
         for stage, milliseconds in self._engine.stage_ms.items():
             hosted.measured(stage, milliseconds)
         for index, picture in enumerate(frames.frames):
-            rungs = _rungs(picture, frames.backdrop, hosted.encoders)
-            self._encode(ident, hosted, (rungs, frames.pts + index, frames.generation))
+            pictures = rungs(picture, frames.backdrop, hosted.encoders)
+            self._encode(ident, hosted, (pictures, frames.pts + index, frames.generation))
             hosted.frames += 1
             if hosted.frames % STATS_EVERY_FRAMES == 0:
                 self._send("stats", {"stream": ident, **_stats(hosted)})
 
     def _encode(self, ident: int, hosted: HostedStream, item: tuple[Any, int, int]) -> None:
-        rungs, pts, generation = item
+        pictures, pts, generation = item
         for codec, encoder in hosted.encoders.items():
             start_s = perf_counter()
-            packet = encoder.encode(rungs[codec], pts, keyframe=codec in hosted.keyframes)
+            packet = encoder.encode(pictures[codec], pts, keyframe=codec in hosted.keyframes)
             hosted.measured("encode", 1000 * (perf_counter() - start_s))
             hosted.encodes[codec] += 1
             if packet is None:
@@ -298,17 +299,6 @@ class Worker:
 
     def _send(self, kind: str, fields: dict[str, Any], body: bytes = b"") -> None:
         self._connection.sendall(encode(WireMessage(kind, fields, body)))
-
-
-def _rungs(
-    picture: ByteArray, behind: ByteArray | None, codecs: Iterable[str]
-) -> dict[str, ByteArray]:
-    """What each codec is given: the picture as it was drawn, or put over its background."""
-    plain = picture
-    if picture.shape[2] == 4 and not all(codec.endswith(ALPHA) for codec in codecs):
-        wall = np.full_like(picture[..., :3], NEUTRAL) if behind is None else behind
-        plain = over(picture, wall)
-    return {codec: picture if codec.endswith(ALPHA) else plain for codec in codecs}
 
 
 def _stats(hosted: HostedStream) -> dict[str, Any]:

@@ -9,6 +9,8 @@ shader) allows for what coding does: `SLACK`, and the filter across the seam, `S
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
 
@@ -16,6 +18,7 @@ from sonic_stream.media import ByteArray
 
 ALPHA = "+alpha"  # codec names: "vp8+alpha", "h264+alpha"
 SLACK = 8  # levels of alpha at either end that a reader takes for fully transparent or opaque
+NEUTRAL = 160  # grey behind a transparent picture whose engine names no background
 SEAM_PX = 6  # so many rows of the matte, next to the colours, are read from the row below them
 
 _LUMA = np.round(16 + np.arange(256) * (219 / 255)).astype(np.uint8)
@@ -57,3 +60,14 @@ def over(rgba: ByteArray, behind: ByteArray) -> ByteArray:
     cover, open_ = cv2.merge([alpha] * 3), cv2.merge([cv2.bitwise_not(alpha)] * 3)
     front = cv2.multiply(cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB), cover, scale=1 / 255)
     return np.asarray(cv2.add(front, cv2.multiply(behind, open_, scale=1 / 255)))
+
+
+def rungs(
+    picture: ByteArray, behind: ByteArray | None, codecs: Iterable[str]
+) -> dict[str, ByteArray]:
+    """What each codec is given: the picture as it was drawn, or put over its background."""
+    plain = picture
+    if picture.shape[2] == 4 and not all(codec.endswith(ALPHA) for codec in codecs):
+        wall = np.full_like(picture[..., :3], NEUTRAL) if behind is None else behind
+        plain = over(picture, wall)
+    return {codec: picture if codec.endswith(ALPHA) else plain for codec in codecs}

@@ -13,7 +13,8 @@ from sonic_stream.engines.lite.network import CHANNEL, AudioToMotion, MotionNet
 
 
 @pytest.mark.parametrize(
-    ("picture_ms", "hosted"), [(8.0, 3), (8.1, 2), (12.1, 1), (24.7, 1), (90.0, 1), (0.5, MOST)]
+    ("picture_ms", "hosted"),
+    [(8.9, 4), (11.9, 3), (12.1, 2), (18.1, 1), (36.1, 1), (90.0, 1), (0.5, MOST)],
 )
 def test_streams_leave_time_to_spare(picture_ms: float, hosted: int) -> None:
     assert places(picture_ms, 40.0) == hosted

@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avatar_server.worker.encoders import h264_level, open_encoder
-from avatar_server.worker.process import _rungs
-from avatar_server.worker.stacking import over, stacked, unstacked
+from avatar_server.worker.stacking import over, rungs, stacked, unstacked
 from sonic_stream.avatars import load_avatar
 from sonic_stream.engine import load_engine
 from sonic_stream.engines.lite.background import Scene
@@ -98,11 +97,11 @@ def test_each_rung_gets_its_picture() -> None:
     rgba = np.zeros((16, 16, 4), np.uint8)
     rgba[:8] = (200, 100, 50, 255)
     wall = np.full((16, 16, 3), 30, np.uint8)
-    rungs = _rungs(rgba, wall, ["vp8", "vp8+alpha"])
-    assert rungs["vp8+alpha"] is rgba
-    assert tuple(rungs["vp8"][0, 0]) == (200, 100, 50)
-    assert tuple(rungs["vp8"][15, 0]) == (30, 30, 30)
+    pictures = rungs(rgba, wall, ["vp8", "vp8+alpha"])
+    assert pictures["vp8+alpha"] is rgba
+    assert tuple(pictures["vp8"][0, 0]) == (200, 100, 50)
+    assert tuple(pictures["vp8"][15, 0]) == (30, 30, 30)
     opaque = np.ascontiguousarray(rgba[..., :3])
-    assert _rungs(opaque, None, ["vp8", "vp8+alpha"])["vp8"] is opaque
+    assert rungs(opaque, None, ["vp8", "vp8+alpha"])["vp8"] is opaque
     half = np.full((4, 4, 4), 128, np.uint8)
     assert abs(int(over(half, wall[:4, :4])[0, 0, 0]) - 79) <= 1

@@ -151,7 +151,7 @@ async def test_sound_in_numbered_pictures_out(identity: Path) -> None:
         stream.set_codecs(frozenset({"vp8"}))
         for number in range(40):
             tick(stream, number)
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.02)
         packets = await collected(stream, 18)
         assert packets[0].keyframe
         assert [p.pts for p in packets] == list(range(18))
@@ -290,7 +290,7 @@ async def test_streams_share_as_few_processes_as_the_engine_allows(identity: Pat
         for number in range(40):
             for stream in streams[: 3 if number % 2 else 2]:  # the third has half the sound
                 tick(stream, number if stream is not streams[2] else number // 2)
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.02)
         made = await asyncio.gather(*(collected(stream, 8) for stream in streams))
         for packets in made:
             assert decoded(packets) == [packet.pts for packet in packets] == list(range(8))
@@ -305,7 +305,7 @@ async def test_a_place_is_free_again_while_its_neighbour_goes_on(identity: Path)
         assert stays._place.worker.process.returncode is None
         for number in range(30):
             tick(stays, number)
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.02)
         assert len(await collected(stays, 8)) == 8
         again = await pool.open(StreamRequest(identity, StreamOptions()))
         assert pids([again]) == [pid]
@@ -469,7 +469,9 @@ def hosted(look_ahead_ms: int = 80) -> HostedStream:
     engine = load_engine("testcard", size_px=64, look_ahead_ms=look_ahead_ms)
     latents: IdentityLatents = engine.prepare(load_avatar("mira"))
     options = StreamOptions()
-    return HostedStream(engine.open(latents, options), options, engine.spec, Decimator())
+    stream = HostedStream(engine.open(latents, options), options, engine.spec, Decimator())
+    stream.set_codecs(["vp8"], {"vp8": open_encoder("vp8", 64, Fraction(25), 300_000)})
+    return stream
 
 
 def waits(stream: HostedStream, first: int, count: int) -> None:
@@ -487,6 +489,15 @@ def test_a_piece_of_sound_ends_with_the_hop_that_it_makes_due() -> None:
     assert [push.render for push in taken] == [False, True, True]
     assert stream.dropped == 1
     assert len(stream.waiting) == 1
+
+
+def test_what_nobody_watches_is_not_drawn() -> None:
+    stream = hosted()
+    stream.set_codecs([], {})
+    waits(stream, 0, 8)
+    alone = [stream.take() for _ in range(2)]
+    assert [push.render for push in alone] == [False, False]
+    assert stream.dropped == 0
 
 
 def test_what_cannot_be_caught_up_with_is_skipped() -> None:
@@ -528,7 +539,7 @@ async def test_pictures_of_sound_that_was_taken_back_are_never_made(identity: Pa
             stream.push_audio(loud, number * 960, 0)
             if number == 30:  # the frame of ticks 28 and 29 needs those up to 33
                 stream.silence_from(27 * 960)
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.02)
         packets = await collected(stream, 17)
     context = av.CodecContext.create("libvpx", "r")
     shown = [
