@@ -88,7 +88,7 @@ def _installed(name: str) -> bool:
         return False
 
 
-def _microphone(config: Config) -> Iterator[Finding]:
+def _sound_devices(config: Config) -> Iterator[Finding]:
     if find_spec("sounddevice") is None:
         advice = "only for this machine's own one: pip install 'avatar-server[local]'"
         yield Finding("microphone", "note", "sounddevice is not installed", advice)
@@ -99,12 +99,19 @@ def _microphone(config: Config) -> Iterator[Finding]:
         advice = "apt-get install libportaudio2 (or your system's PortAudio)"
         yield Finding("microphone", "note", "PortAudio is missing", advice)
         return
-    inputs = [d["name"] for d in sounddevice.query_devices() if d["max_input_channels"] > 0]
-    if inputs:
-        yield Finding("microphone", "ok", ", ".join(inputs))
-    else:
-        advice = "plug one in; browsers bring microphones of their own"
-        yield Finding("microphone", "note", "this machine has none", advice)
+    kinds = {
+        "microphone": (
+            "max_input_channels",
+            "plug one in; browsers bring microphones of their own",
+        ),
+        "loudspeaker": ("max_output_channels", "only the sink of that name needs one"),
+    }
+    for kind, (channels, advice) in kinds.items():
+        names = [d["name"] for d in sounddevice.query_devices() if d[channels] > 0]
+        if names:
+            yield Finding(kind, "ok", ", ".join(names))
+        else:
+            yield Finding(kind, "note", "this machine has none", advice)
 
 
 def _srt(config: Config) -> Iterator[Finding]:
@@ -295,7 +302,11 @@ def _missing_sonic(folder: Path) -> str:
 def _voice(config: Config) -> Iterator[Finding]:
     from avatar_server.sources.speech import Manner, load_speech
 
-    speech = load_speech(config.speech.engine, config.speech.settings)
+    try:
+        speech = load_speech(config.speech.engine, config.speech.settings)
+    except AvatarError as error:
+        yield Finding("voice", "problem", str(error), "see [speech]")
+        return
 
     async def heard() -> int:
         try:
@@ -371,6 +382,6 @@ def _port(config: Config) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Check, ...] = (
-    _python, _packages, _codecs, _gpu, _weights, _voice, _faces, _microphone, _srt, _udp,
+    _python, _packages, _codecs, _gpu, _weights, _voice, _faces, _sound_devices, _srt, _udp,
     _ice_servers, _cache, _port,
 )  # fmt: skip

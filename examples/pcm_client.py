@@ -1,30 +1,20 @@
-"""Make an avatar speak a WAV file: pip install websockets; python pcm_client.py speech.wav"""
+"""Make an avatar speak a WAV file of 16 bit: python pcm_client.py FILE [ws://HOST:PORT/ws/pcm]"""
 
-import asyncio
 import json
 import sys
 import wave
 
-from websockets.asyncio.client import connect
+from websockets.sync.client import connect  # pip install websockets
 
-
-async def speak(path: str, url: str = "ws://127.0.0.1:8080/ws/pcm", **session: str) -> None:
-    # The server reads sound no faster than it plays it, and pings wait behind it: no keepalive.
-    options = {"ping_interval": None, "compression": None, "subprotocols": ["avatar.pcm.v1"]}
-    async with connect(url, **options) as socket:
-        with wave.open(path) as sound:  # 16 bit
-            form = {"rate_hz": sound.getframerate(), "channels": sound.getnchannels()}
-            await socket.send(json.dumps({"type": "start", **form, **session}))
-            ready = json.loads(await socket.recv())
-            print("watch it at /obs?session=" + ready["session"])
-            while piece := sound.readframes(4800):
-                await socket.send(piece)
-        await socket.send('{"type": "end"}')
-        async for message in socket:
-            print(message)
-            if json.loads(message)["type"] == "played":
-                break
-
-
-if __name__ == "__main__":
-    asyncio.run(speak(*sys.argv[1:]))
+url = sys.argv[2] if len(sys.argv) > 2 else "ws://127.0.0.1:8080/ws/pcm"
+# Pings wait behind the sound, which the server reads no faster than it plays: no keepalive.
+with connect(url, ping_interval=None) as socket, wave.open(sys.argv[1]) as sound:
+    form = {"rate_hz": sound.getframerate(), "channels": sound.getnchannels()}
+    socket.send(json.dumps({"type": "start", **form}))
+    print(socket.recv(), flush=True)  # its session: watch it at /obs?session=…
+    while piece := sound.readframes(4800):
+        socket.send(piece)
+    socket.send('{"type": "end"}')
+    while (message := json.loads(socket.recv()))["type"] != "played":
+        print(message)
+    print(message)

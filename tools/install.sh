@@ -25,14 +25,17 @@ version=$("$python" -c 'import sys; print("mediapipe==0.10.21" if sys.version_in
 bin=$(dirname "$python")
 PATH="$bin:$PATH" "$bin/npm" install --silent --no-save --no-audit --no-fund \
     --prefix "$bin/../node" "typescript@>=5.8 <6"
-# Real peers for the tests of sinks; without them those tests are skipped. Only where no init
-# would start what is installed.
-if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && [ ! -d /run/systemd/system ] &&
-    ! { command -v nginx && command -v janus && command -v srt-live-transmit; } >/dev/null; then
-    apt-get update -qq &&
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-            nginx-light libnginx-mod-rtmp janus srt-tools libportaudio2 ||
-            echo "no nginx, Janus, SRT or PortAudio here" >&2
+# Real peers for the tests of sinks; without one its tests are skipped. Only where no init would
+# start what is installed.
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && [ ! -d /run/systemd/system ]; then
+    missing=$(for package in nginx-light libnginx-mod-rtmp janus srt-tools coturn libportaudio2; do
+        dpkg -s "$package" >/dev/null 2>&1 || echo "$package"
+    done)
+    [ -z "$missing" ] || apt-get update -qq
+    for package in $missing; do
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" ||
+            echo "no $package here" >&2
+    done
 fi
 command -v chromium >/dev/null || command -v google-chrome >/dev/null && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

@@ -8,6 +8,8 @@
 * A browser's hidden candidate (mDNS) is resolved in a moment or not at all; stock aioice holds
   up every answer for a second where nobody answers. Without it the browser's own checks still
   reach our candidates.
+* A relay that is learnt of after the offer was made gets a candidate all the same; stock aiortc
+  gathers once.
 * A peer that answers no check for five seconds is gone; stock aioice waits for half a minute,
   and its place stays taken.
 """
@@ -22,7 +24,8 @@ from typing import Any, Protocol
 
 import aioice.ice
 import aioice.mdns
-from aiortc import RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
+from aiortc import RTCIceServer, RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
+from aiortc.rtcicetransport import connection_kwargs
 
 MDNS_TIMEOUT_S = 0.1
 # A check takes half a second to fail. Five in a row: a connection that loses every tenth packet
@@ -72,6 +75,19 @@ def prefer_codecs(transceiver: RTCRtpTransceiver, names: tuple[str, ...]) -> str
             transceiver._codecs = [chosen, *rtx]
             return name
     return None
+
+
+async def add_relay(transceiver: RTCRtpTransceiver, servers: list[RTCIceServer]) -> bool:
+    """Whether one of them relays now. To be called between offer and answer: the other side does
+    not know the relay's address, and learns it from the checks that come from there."""
+    connection = transceiver.receiver.transport.transport.iceGatherer._connection
+    before = len(connection.local_candidates)
+    for name, value in connection_kwargs(servers).items():
+        if name.startswith("turn_"):
+            setattr(connection, name, value)
+    for component in connection._components:
+        connection._local_candidates += await connection.get_component_candidates(component, [])
+    return len(connection.local_candidates) > before
 
 
 @contextmanager

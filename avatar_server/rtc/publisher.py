@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from aiortc import (
     RTCConfiguration,
+    RTCIceServer,
     RTCPeerConnection,
     RTCRtpSender,
     RTCRtpTransceiver,
@@ -14,7 +15,7 @@ from aiortc import (
 )
 
 from avatar_server.errors import AvatarError
-from avatar_server.rtc.aiortc_internals import host_addresses, on_keyframe_request
+from avatar_server.rtc.aiortc_internals import add_relay, host_addresses, on_keyframe_request
 from avatar_server.rtc.peer import (
     ANSWER_TIMEOUT_S,
     BAD_SDP,
@@ -23,6 +24,7 @@ from avatar_server.rtc.peer import (
     RtcSettings,
     ice_server,
 )
+from avatar_server.rtc.relays import Relay
 
 
 class BadAnswer(AvatarError):
@@ -36,13 +38,15 @@ class Publisher(Peer):
     def __init__(self, connection: RTCPeerConnection, on_keyframe: Callable[[str], None]) -> None:
         super().__init__(connection, on_keyframe, alpha=False)
         self.offer_sdp = ""
+        self.relayed = False  # whether there is a way through one of the relays
         self._transceivers: dict[str, RTCRtpTransceiver] = {}
 
     @classmethod
     async def offer(
         cls, *, settings: RtcSettings, codecs: Sequence[str], on_keyframe: Callable[[str], None]
     ) -> Publisher:
-        """Offer Opus and any of `codecs`, the first one preferred, all candidates included."""
+        """Offer Opus and any of `codecs`, the first one preferred, with all candidates that
+        there are before the other side is asked."""
         servers = [ice_server(text) for text in settings.ice_servers]
         connection = RTCPeerConnection(RTCConfiguration(iceServers=servers))
         publisher = cls(connection, on_keyframe)
@@ -54,11 +58,14 @@ class Publisher(Peer):
             raise
         return publisher
 
-    async def accept(self, sdp: str) -> None:
-        """Raises `BadAnswer`."""
+    async def accept(self, sdp: str, relays: Sequence[Relay] = ()) -> None:
+        """Raises `BadAnswer`. `relays`: ways to the other side that it told of."""
+        servers = [RTCIceServer(r.uri, r.username, r.credential) for r in relays]
         try:
             answer = RTCSessionDescription(sdp=sdp, type="answer")
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                if servers:  # all is bundled with the first
+                    self.relayed = await add_relay(self._transceivers["audio"], servers)
                 await self._connection.setRemoteDescription(answer)
         except BAD_SDP as error:
             raise BadAnswer(f"the answer cannot be understood: {error}") from error
@@ -90,6 +97,8 @@ class Publisher(Peer):
         with host_addresses(settings.host_addresses):
             await connection.setLocalDescription(offer)
         self.offer_sdp = connection.localDescription.sdp
+        if not settings.ice_servers:  # relays that the other side tells of may come
+            self.offer_sdp = self.offer_sdp.replace("a=end-of-candidates\r\n", "")
 
     async def wait_connected_or_closed(self) -> bool:
         """Whether it is connected; it waits no longer than `CONNECT_TIMEOUT_S` after `accept`."""

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from avatar_server.errors import AvatarError
 
-PORTS = {"http": 80, "https": 443, "rtmp": 1935, "rtmps": 443, "srt": 9000}
+PORTS = {"http": 80, "https": 443, "rtmp": 1935, "rtmps": 443, "srt": 9000, "turn": 3478}
 
 
 class BadAddress(AvatarError):

@@ -17,7 +17,11 @@ State = Literal["starting", "live", "retrying", "failed", "closed"]
 
 
 class Lost(Exception):
-    """An attempt ended for the reason given; another one may do better."""
+    """An attempt ended for the reason given; another one may do better, not before `wait_s`."""
+
+    def __init__(self, reason: str, wait_s: float = 0.0) -> None:
+        super().__init__(reason)
+        self.wait_s = wait_s
 
 
 class Hopeless(Lost):
@@ -26,8 +30,8 @@ class Hopeless(Lost):
 
 class Life:
     """Repeats `attempt`, which calls `went_live` when media really flows, returns when it ended
-    as it was asked to, and raises `Lost` otherwise; waits twice as long each time, 30 s at most,
-    and gives up when it was not live for ten minutes.
+    as it was asked to, and raises `Lost` otherwise; waits twice as long each time, 30 s at most
+    unless the other side asks for more, and gives up when it was not live for ten minutes.
 
     A person hears of every change as a notice, once, not of every try.
     """
@@ -60,7 +64,7 @@ class Life:
         wait_s = FIRST_WAIT_S
         lost_s = self._feed.clock.now_s()
         while True:
-            self._live_since_s = math.inf
+            self._live_since_s, asked_s = math.inf, 0.0
             try:
                 await self._attempt()
             except Hopeless as error:
@@ -68,6 +72,7 @@ class Life:
                 return
             except Lost as error:
                 self._change("retrying", str(error))
+                asked_s = error.wait_s
             else:
                 self.state = "closed"
                 return
@@ -79,7 +84,10 @@ class Life:
             if now_s - lost_s >= GIVE_UP_S:
                 self._change("failed", f"{self.reason}; given up after {GIVE_UP_S / 60:g} minutes")
                 return
-            await self._feed.clock.sleep_until_s(now_s + wait_s)
+            if asked_s > GIVE_UP_S:
+                self._change("failed", f"{self.reason}; it asks to wait {asked_s / 60:.0f} minutes")
+                return
+            await self._feed.clock.sleep_until_s(now_s + max(wait_s, asked_s))
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
     def _change(self, state: State, reason: str) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from av.packet import PacketSideData, packet_sidedata_type_from_literal
 
-from avatar_server.sinks.caption_track import CaptionTrack
+from avatar_server.sinks.caption_track import CaptionTrack, Line
 from avatar_server.worker.vp9 import split
 
 RATE_HZ = 48_000
@@ -98,7 +98,7 @@ class Muxer:
         self._first: int | None = None  # the first key frame
         self._last = -1  # the newest picture
         self._held: av.Packet | None = None
-        self._lines = CaptionTrack(on_time=settings.format == "mp4")
+        self._lines = CaptionTrack()
         self._heard = 0  # samples since time zero
         self._pending: deque[tuple[npt.NDArray[np.int16], int]] = deque(maxlen=PENDING)
 
@@ -145,20 +145,32 @@ class Muxer:
     def caption(self, text: str, start_pts: int, end_pts: int, *, final: bool) -> None:
         """From one sample to another on the scale of the sound, told as often as it changes.
         Ignored where there is no track for it, and before the beginning."""
-        if self._captions is None or self._first is None:
+        if self._captions is not None and self._first is not None:
+            start_ms, end_ms = (self._ms_of(pts - self._zero) for pts in (start_pts, end_pts))
+            before_ms = self._lines.end_ms
+            self._write(self._lines.told(text, start_ms, end_ms, final=final), before_ms)
+
+    def _write(self, line: Line | None, before_ms: int) -> None:
+        """It is written late. An MP4 counts times by durations, and begins a piece where the last
+        one ended: what lies between two lines is a line without text."""
+        if line is None:
             return
-        times_ms = self._ms_of(start_pts - self._zero), self._ms_of(end_pts - self._zero)
-        for line in self._lines.told(text, times_ms, self._ms_of(self._heard), final=final):
+        if self._settings.format == "mp4":
+            if line.start_ms > before_ms:
+                self._mux_line(struct.pack(">H", 0), before_ms, line.start_ms)
             data = line.text.encode()
-            if self._settings.format == "mp4":
-                data = struct.pack(">H", len(data)) + data
-            packet = av.Packet(data)
-            packet.stream = self._captions
-            packet.pts = packet.dts = line.start_ms
-            packet.duration = line.duration_ms
-            packet.time_base = MS
-            packet.is_keyframe = True
-            self._out.mux(packet)
+            self._mux_line(struct.pack(">H", len(data)) + data, line.start_ms, line.end_ms)
+        else:
+            self._mux_line(line.text.encode(), line.start_ms, line.end_ms)
+
+    def _mux_line(self, data: bytes, start_ms: int, end_ms: int) -> None:
+        packet = av.Packet(data)
+        packet.stream = self._captions
+        packet.pts = packet.dts = start_ms
+        packet.duration = end_ms - start_ms
+        packet.time_base = MS
+        packet.is_keyframe = True
+        self._out.mux(packet)
 
     def close(self) -> None:
         """Write what the encoder still holds and finish the container."""
@@ -166,6 +178,9 @@ class Muxer:
             self._out.mux(self._held)
         if self._first is not None:
             self._out.mux(self._audio.encode(None))
+            if self._captions is not None:
+                before_ms = self._lines.end_ms
+                self._write(self._lines.close(self._ms_of(self._heard)), before_ms)
         self._out.close()
 
     @property

@@ -20,7 +20,12 @@ from avatar_server.sinks.speaker import Speaker
 from avatar_server.sinks.whip import Whip, WhipSettings
 
 WHIP_CODECS = {"vp8": ("vp8", "h264"), "h264": ("h264", "vp8")}
-SCHEMES = {"whip": ("https", "http"), "rtmp": ("rtmp", "rtmps"), "srt": ("srt",)}
+SCHEMES = {
+    "whip": ("https", "http"),
+    "relay": ("turn",),
+    "rtmp": ("rtmp", "rtmps"),
+    "srt": ("srt",),
+}
 RECORDING = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]*\.(mp4|webm)")
 
 
@@ -89,6 +94,7 @@ class Outlets:
             codecs=WHIP_CODECS[command.codec],
             rtc=self._rtc,
             check=check,
+            check_relay=partial(self._check, kind="relay"),
         )
 
     def _check(self, url: str, kind: str) -> str:

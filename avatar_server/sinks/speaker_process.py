@@ -54,7 +54,8 @@ class SpeakerProcess:
             )
             self._stream.start()
         except (module.PortAudioError, ValueError, OSError) as error:
-            raise ChildFailed(NO_DEVICE.format(device=device, error=error)) from error
+            reason = NO_DEVICE.format(device=device, error=str(error).partition("\n")[0])
+            raise ChildFailed(reason + _there_are(module)) from error
         tell("live")
 
     def take(self, messages: list[WireMessage]) -> None:
@@ -76,6 +77,15 @@ class SpeakerProcess:
     def _play(self, out: npt.NDArray[np.float32], frames: int, *_: object) -> None:
         with self._lock:
             out[:, 0] = self._buffer.read(frames)
+
+
+def _there_are(module: Any) -> str:
+    try:
+        devices = module.query_devices()
+    except module.PortAudioError:
+        return ""
+    names = [device["name"] for device in devices if device["max_output_channels"] > 0]
+    return f"; there are: {', '.join(names)}" if names else "; this machine has none"
 
 
 def _decode(payload: bytes) -> FloatArray:

@@ -16,6 +16,7 @@ from aioice import stun
 from avatar_server import doctor
 from avatar_server.config import Config
 from avatar_server.doctor import Finding
+from tests.peers import sound_card
 
 
 def findings(check: str, **sections: object) -> list[Finding]:
@@ -103,3 +104,29 @@ def test_the_command_reports_as_json_and_its_status_tells_of_problems(tmp_path: 
     assert done.returncode == 1, done.stderr
     problems = [f for f in json.loads(done.stdout) if f["status"] == "problem"]
     assert [p["check"] for p in problems] == ["UDP"]
+
+
+def test_a_voice_that_is_set_wrong_is_a_problem() -> None:
+    (found,) = findings("_voice", speech={"engine": "openai"})
+    assert (found.status, found.check) == ("problem", "voice")
+    assert "base_url" in found.found
+
+
+def test_a_missing_libsrt_is_told_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("avatar_server.sinks.srt_socket.NAMES", ("no-such-srt",))
+    (found,) = findings("_srt")
+    assert found.status == "note"
+    assert "apt install srt-tools" in found.advice
+
+
+def test_sound_devices_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if why := sound_card.missing():
+        pytest.skip(why)
+    with sound_card.sound_card(tmp_path, monkeypatch):
+        names = subprocess.run(  # PortAudio reads its list once in a process
+            [sys.executable, "-m", "avatar_server", "doctor", "--json"],
+            capture_output=True, text=True, timeout=100, check=False,
+        )  # fmt: skip
+        found = {each["check"]: each["found"] for each in json.loads(names.stdout)}
+    assert sound_card.MICROPHONE in found["microphone"]
+    assert sound_card.LOUDSPEAKER in found["loudspeaker"]

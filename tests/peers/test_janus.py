@@ -26,6 +26,7 @@ async def test_a_viewer_behind_an_sfu_sees_and_hears_the_same_instant(codec: str
             codecs=("vp8", "h264"),
             rtc=RtcSettings(),
             check=lambda url: url,
+            check_relay=lambda url: url,
         )
         sink = Whip(given, session.feed)
         session.sinks.append(sink)

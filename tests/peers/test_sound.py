@@ -35,6 +35,7 @@ async def test_what_the_microphone_hears_the_loudspeaker_plays(
                 await client.send("sink_open", id="none", kind="speaker", device="no such")
                 failed = await client.expect("notice", timeout_s=10)
                 assert "cannot be opened" in failed["message"]
+                assert f"there are: {LOUDSPEAKER}" in failed["message"].replace("out, ", "")
         late = card.played[-48_000:]
     spectrum = np.abs(np.fft.rfft(late))
     assert np.argmax(spectrum) == pytest.approx(440, abs=3)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page
 
+from benchmarks.sounds import beeps, write_wav
 from tests.peers.browser import browser_page, picture_shown
 from tests.peers.real_server import RealServer, real_server
 
@@ -47,6 +48,18 @@ async def test_keys_command_unless_one_types(testcard_server: RealServer) -> Non
         await page.keyboard.press("Escape")
         assert not await page.is_visible("#help")
         assert await page.get_attribute("[data-portrait=nia]", "aria-pressed") == "true"
+
+
+async def test_a_file_that_is_chosen_is_sent_and_played(
+    testcard_server: RealServer, tmp_path: Path
+) -> None:
+    write_wav(tmp_path / "beeps.wav", beeps(30))
+    async with browser_page(testcard_server.url + "/") as page:
+        await ready(page)
+        await page.set_input_files("#file-input", str(tmp_path / "beeps.wav"))
+        async with asyncio.timeout(15):
+            while "file" not in str(await asyncio.to_thread(testcard_server.sessions)):
+                await asyncio.sleep(0.1)
 
 
 async def test_a_recording_begins_ends_and_is_linked(tmp_path: Path) -> None:

@@ -143,12 +143,16 @@ class Receiver:
 @dataclass
 class WhipServer:
     """`refusals`: statuses that the next requests are answered with. `redirect`: where a
-    request to /old is sent. `receivers`: one for each publication."""
+    request to /old is sent. `retry_after`: told with a refusal. `links`: told with an answer.
+    `receivers`: one for each publication."""
 
     url: str
     token: str = ""
     redirect: str = ""
+    redirect_status: int = 307
     spoil: bool = False  # answer with what is no SDP
+    retry_after: str = ""
+    links: list[str] = field(default_factory=list)
     refusals: list[int] = field(default_factory=list)
     receivers: list[Receiver] = field(default_factory=list)
     offers: list[str] = field(default_factory=list)
@@ -158,19 +162,23 @@ class WhipServer:
         if self.token and request.headers.get("authorization") != f"Bearer {self.token}":
             return Response(status_code=401)
         if self.refusals:
-            return Response("not now", status_code=self.refusals.pop(0))
+            headers = {"Retry-After": self.retry_after} if self.retry_after else {}
+            return Response("not now", status_code=self.refusals.pop(0), headers=headers)
         offer = (await request.body()).decode()
         self.offers.append(offer)
         if self.spoil:
             return Response("hello", status_code=201, headers={"Location": "/whip/9"})
         receiver = Receiver()
         self.receivers.append(receiver)
-        return Response(
+        response = Response(
             await receiver.answer(offer),
             status_code=201,
             media_type="application/sdp",
             headers={"Location": f"/whip/{len(self.receivers) - 1}"},
         )
+        for link in self.links:
+            response.headers.append("Link", link)
+        return response
 
     async def end(self, ident: int) -> Response:
         self.deleted.append(ident)
@@ -179,7 +187,7 @@ class WhipServer:
         return Response()
 
     async def old(self) -> Response:
-        return Response(status_code=307, headers={"Location": self.redirect})
+        return Response(status_code=self.redirect_status, headers={"Location": self.redirect})
 
     async def until_published(self, count: int = 1, timeout_s: float = 20.0) -> Receiver:
         async with asyncio.timeout(timeout_s):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,40 +13,31 @@ TIMES = st.integers(-3000, 9000)
 TOLD = st.tuples(st.sampled_from(["", "a", "b"]), TIMES, TIMES, st.booleans())
 
 
-def test_a_webm_has_each_line_once_when_it_is_sure() -> None:
-    track = CaptionTrack(on_time=False)
-    assert track.told("a", (1000, 5000), 1000, final=False) == []
-    assert track.told("a", (1000, 2500), 2500, final=True) == [Line("a", 1000, 1500)]
-    assert track.told("b", (2500, 3000), 3100, final=True) == [Line("b", 2500, 500)]
+def test_each_line_is_written_once_with_the_end_that_it_had() -> None:
+    track = CaptionTrack()
+    assert track.told("a b", 1000, 5000, final=False) is None
+    assert track.told("a b", 1000, 5200, final=False) is None
+    assert track.told("a", 1000, 2500, final=True) == Line("a", 1000, 2500)  # interrupted
+    assert track.told("b", 2400, 3000, final=True) == Line("b", 2500, 3000)
+    assert track.told("b", 2400, 3000, final=True) is None
+    assert track.close(4000) is None
 
 
-def test_an_mp4_has_it_as_it_begins_and_nothing_overlaps() -> None:
-    track = CaptionTrack(on_time=True)
-    assert track.told("a", (1000, 5000), 1010, final=False) == [Line("a", 1010, 3990)]
-    assert track.told("a", (1000, 5200), 3000, final=False) == []
-    assert track.told("a", (1000, 3500), 3510, final=True) == []
-    assert track.told("b", (4000, 6000), 4000, final=False) == [Line("b", 5000, 1000)]
-    assert track.told("b", (4000, 5900), 5900, final=True) == []
-    assert track.told("c", (6500, 7000), 6500, final=True) == [Line("c", 6500, 500)]
+def test_what_is_being_said_at_the_end_of_the_file_ends_with_it() -> None:
+    track = CaptionTrack()
+    assert track.told("a", 1000, 5000, final=False) is None
+    assert track.close(3000) == Line("a", 1000, 3000)
 
 
 def test_a_recording_begun_in_the_middle_of_a_sentence_has_its_rest() -> None:
-    for on_time in (True, False):
-        (line,) = CaptionTrack(on_time=on_time).told("a", (-500, 900), 0, final=True)
-        assert line == Line("a", 0, 900)
+    assert CaptionTrack().told("a", -500, 900, final=True) == Line("a", 0, 900)
+    assert CaptionTrack().told("a", -500, 0, final=True) is None
 
 
-@pytest.mark.parametrize("on_time", [True, False])
 @given(st.lists(TOLD, max_size=12))
-def test_lines_always_follow_each_other(
-    on_time: bool, cues: list[tuple[str, int, int, bool]]
-) -> None:
-    track, lines = CaptionTrack(on_time=on_time), []
-    for now, (text, start, end, final) in enumerate(cues):
-        lines += track.told(text, (start, end), 500 * now, final=final)
-    starts = [line.start_ms for line in lines]
-    assert starts == sorted(set(starts))
-    assert all(line.start_ms >= 0 and line.duration_ms > 0 for line in lines)
-    if on_time:
-        ends = [line.start_ms + line.duration_ms for line in lines]
-        assert all(end <= start for end, start in zip(ends, starts[1:], strict=False))
+def test_lines_always_follow_each_other(cues: list[tuple[str, int, int, bool]]) -> None:
+    track = CaptionTrack()
+    told = [track.told(text, start, end, final=final) for text, start, end, final in cues]
+    lines = [line for line in [*told, track.close(9500)] if line is not None]
+    assert all(line.text and 0 <= line.start_ms < line.end_ms for line in lines)
+    assert all(a.end_ms <= b.start_ms for a, b in pairwise(lines))

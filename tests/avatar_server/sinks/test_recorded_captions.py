@@ -31,7 +31,7 @@ async def test_what_was_said_is_a_track_of_the_recording(
     captions.tell(Cue("", at + 73_000, at + 74_000, final=True))
     again = session.ticks * TICK_SAMPLES
     captions.tell(Cue("Second.", again, again + 96_000))
-    await session.run(0.5)  # interrupted: an MP4 shows it to the end that was expected
+    await session.run(0.5)  # interrupted
     captions.tell(Cue("Second.", again, again + 24_000, final=True))
     await session.run(1.6)
     third = session.ticks * TICK_SAMPLES
@@ -39,20 +39,34 @@ async def test_what_was_said_is_a_track_of_the_recording(
     await session.run(0.5)
     captions.tell(Cue("Third.", third, third + 24_000, final=True))
     captions.tell(Cue("Told twice.", at, at + 24_000, final=True))
+    path = tmp_path / str(sink.status()["file"])
+    await session.run(1.5)
+    assert [text for text, _, _ in lines_of(path, container)][:2] == [
+        "Hello, <you> & 你好",
+        "Second.",
+    ]
+    last = session.ticks * TICK_SAMPLES
+    captions.tell(Cue("Last.", last, last + 96_000))
+    await session.run(0.6)
     await sink.close()
     assert not captions.listeners
+    texts, starts_s, lengths_s = zip(*lines_of(path, container), strict=True)
+    assert texts == ("Hello, <you> & 你好", "Second.", "Third.", "Last.")
+    assert lengths_s == pytest.approx((1.5, 0.5, 0.5, 0.6), abs=0.05)
+    begun_s = [(pts - at) / 48_000 for pts in (at, again, third, last)]
+    assert [start_s - starts_s[0] for start_s in starts_s] == pytest.approx(begun_s, abs=0.03)
+
+
+def lines_of(path: Path, container: Container) -> list[tuple[str, float, float]]:
+    """Text, start and length of each, also of a file that is still being written."""
     lines = []
-    with av.open(str(tmp_path / str(sink.status()["file"]))) as file:
+    with av.open(str(path)) as file:
         (track,) = file.streams.subtitles
         for packet in file.demux(track):
             text = bytes(packet)
             if container == "mp4":  # a length before the text; empty ones are pauses
                 text = text[2 : 2 + int.from_bytes(text[:2], "big")]
             if text and packet.pts is not None:
-                lines.append((text.decode(), float(packet.pts * packet.time_base),
-                              float(packet.duration * packet.time_base)))  # fmt: skip
-    assert [line[0] for line in lines] == ["Hello, <you> & 你好", "Second.", "Third."]
-    assert lines[0][2] == pytest.approx(1.5, abs=0.03)
-    assert lines[1][1] - lines[0][1] == pytest.approx((again - at) / 48_000, abs=0.03)
-    assert lines[1][2] == pytest.approx(2.0 if container == "mp4" else 0.5, abs=0.05)
-    assert lines[2][1] - lines[0][1] == pytest.approx((third - at) / 48_000, abs=0.03)
+                times = packet.pts * packet.time_base, packet.duration * packet.time_base
+                lines.append((text.decode(), *map(float, times)))
+    return lines

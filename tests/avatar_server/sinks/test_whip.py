@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from avatar_server.rtc.peer import RtcSettings
 from avatar_server.sinks import addresses
-from avatar_server.sinks.whip import Whip, WhipSettings
+from avatar_server.sinks.whip import Whip, WhipSettings, wait_of
 from tests.avatar_server.sinks.contract import Case, check_contract
 from tests.avatar_server.sinks.session import SmallSession
+from tests.peers import relay
 from tests.peers.rtmp import free_port
 from tests.peers.whip import LOOPBACK, WhipServer, whip_server
 
@@ -25,6 +27,7 @@ def settings(url: str, token: str = "", codecs: tuple[str, ...] = ("vp8", "h264"
         codecs=codecs,
         rtc=RtcSettings(host_addresses=LOOPBACK),
         check=lambda address: addresses.check(address, ("http",), ["127.0.0.1"]),
+        check_relay=lambda address: addresses.check(address, ("turn",), ["127.0.0.1"]),
     )
 
 
@@ -167,11 +170,12 @@ async def redirected(server: WhipServer, to: str, *states: str) -> Whip:
 async def test_redirects_are_followed_where_they_may_lead() -> None:
     async with whip_server() as server:
         await redirected(server, "/whip", "live")
+        server.redirect_status = 308
         await redirected(server, server.url, "live")
         sink = await redirected(server, "http://169.254.169.254/latest", "failed")
         assert "elsewhere" in str(sink.status()["reason"])
         sink = await redirected(server, "/old", "failed")
-        assert "307" in str(sink.status()["reason"])
+        assert "308" in str(sink.status()["reason"])
 
 
 async def test_nobody_there() -> None:
@@ -180,3 +184,70 @@ async def test_nobody_there() -> None:
     async with publishing(session, given) as sink:
         await until(sink, "retrying")
         assert "reached" in str(sink.status()["reason"])
+
+
+@pytest.mark.skipif(bool(relay.missing()), reason=relay.missing() or "here")
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_a_relay_that_the_server_tells_of_is_a_way_to_it(transport: str) -> None:
+    """Without an address of one's own there is no other."""
+    session = SmallSession()
+    with relay.turn_server() as turn:
+        async with whip_server() as server:
+            password = turn.password.replace('"', '\\"')
+            server.links = [
+                '<stun:127.0.0.1:1>; rel="ice-server"',
+                f'<turn:127.0.0.1:{turn.port}?transport={transport}>; rel="ice-server"; '
+                f'username="{turn.username}"; credential="{password}"; credential-type="password"',
+            ]
+            given = replace(settings(server.url), rtc=RtcSettings(host_addresses=("192.0.2.99",)))
+            async with publishing(session, given) as sink:
+                receiver = await server.until_published()
+                await receiver.until_pictures(50)
+                assert sink.status()["state"] == "live"
+            assert server.deleted == [0]
+            assert "a=candidate" not in server.offers[0]
+            assert turn.password not in f"{sink.status()}{session.notices}"
+    assert len(receiver.reception.skews_ms()) >= 1
+
+
+async def test_relays_elsewhere_are_not_used_and_the_operators_come_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("avatar_server.rtc.publisher.CONNECT_TIMEOUT_S", 1.0)
+    link = '<turn:203.0.113.9>; rel="ice-server"; username="a"; credential="b"'
+    async with whip_server() as server:
+        server.links = [link]
+        nowhere = RtcSettings(host_addresses=("192.0.2.99",))
+        session = SmallSession()
+        async with publishing(session, replace(settings(server.url), rtc=nowhere)) as sink:
+            await until(sink, "retrying")
+            assert "may not send to 203.0.113.9:3478" in str(sink.status()["reason"])
+        chosen = replace(nowhere, ice_servers=("stun:127.0.0.1:1",))
+        async with publishing(session, replace(settings(server.url), rtc=chosen)) as sink:
+            await until(sink, "retrying")
+            assert "203.0.113.9" not in str(sink.status()["reason"])
+
+
+async def test_a_server_that_asks_to_wait_is_left_alone_so_long() -> None:
+    session = SmallSession()
+    async with whip_server() as server:
+        server.refusals, server.retry_after = [503], "3"
+        async with publishing(session, settings(server.url)) as sink:
+            await until(sink, "retrying")
+            start_s = asyncio.get_running_loop().time()
+            await until(sink, "live")
+            assert asyncio.get_running_loop().time() - start_s >= 2.9
+        server.refusals, server.retry_after = [503], "7200"
+        async with publishing(session, settings(server.url)) as sink:
+            await until(sink, "failed", "live")
+            assert "120 minutes" in str(sink.status()["reason"])
+
+
+def test_how_long_to_wait_is_told_in_seconds_or_by_a_date() -> None:
+    date = {"Date": "Wed, 25 Nov 2026 20:00:00 GMT"}
+    assert wait_of({"Retry-After": "12"}) == 12
+    assert wait_of({**date, "Retry-After": "Wed, 25 Nov 2026 20:01:30 GMT"}) == 90
+    assert wait_of({**date, "Retry-After": "Wed, 25 Nov 2026 19:00:00 GMT"}) == 0
+    for header in ("", "soon", "-3", "Wed, 25 Nov 2026 20:01:30"):
+        assert wait_of({**date, "Retry-After": header}) == 0
+    assert wait_of({"Retry-After": "Wed, 25 Nov 2026 20:01:30 GMT"}) == 0
