@@ -16,6 +16,7 @@ from sonic_stream.engines.lite.formulas import (
     ball_moves,
     closing_lid,
     narrowed,
+    near_opening,
     widened,
     within_lids,
 )
@@ -78,8 +79,7 @@ def draw_eye(
         shift = _set_lids(eye, shift, look.lids)
         region[:] = warper.sample(patch, shift)
     nodes = _nodes(eye, shift)
-    # Gaze and blink change the opening, and the skin just above it, alone.
-    near = (nodes.v > -0.36) & (nodes.to_lower > -0.16) & (np.abs(nodes.x - 0.5) < 0.6)
+    near = near_opening(nodes)
     window = shown(near.any(1), near.any(0), 1)
     region = region[pixels_of(window, patch.cell)]
     nodes = EyeNodes(nodes.x[window], nodes.v[window], nodes.to_lower[window], nodes.height[window])

@@ -53,6 +53,11 @@ def _fold(nodes: EyeNodes, above: Any) -> Grid:
     return ease(nodes.v, -0.9 * above, -0.1)
 
 
+def near_opening(nodes: EyeNodes) -> Grid:
+    """What gaze and blink change: the opening, and the skin just above it, alone."""
+    return (nodes.v > -0.36) & (nodes.to_lower > -0.16) & (abs(nodes.x - 0.5) < 0.6)
+
+
 def ball_moves(nodes: EyeNodes, iris: tuple[Any, Any, Any], xp: Any) -> Grid:
     """Share of the gaze's shift: the iris moves as a whole, the white beside it stretches.
     `iris`: its centre, and what is left and right of it."""
