@@ -84,6 +84,13 @@ def cut_of(latents: Latents, background: str, *, alpha: bool) -> Cut | None:
     return Cut(cutout, _behind(latents, background), straight)
 
 
+def whole_cut(latents: Latents) -> Cut:
+    """The portrait as it is, for an identity that cannot be cut out."""
+    cover = np.full(latents.source.shape[:2], 255, np.uint8)
+    nothing = np.zeros((latents.size_px, latents.size_px, 3), np.uint8)
+    return Cut(np.asarray(cv2.merge([latents.source, cover])), nothing, straight=False)
+
+
 def _person(latents: Latents) -> ByteArray:
     """The person's colours [K S, K S, 3]: the enlarged portrait's own, but at the edge and
     beyond it the foreground's."""

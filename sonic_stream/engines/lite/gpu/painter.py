@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sonic_stream.engine import StreamOptions
-from sonic_stream.engines.lite.background import cut_of
+from sonic_stream.engines.lite.background import cut_of, whole_cut
 from sonic_stream.engines.lite.gpu.canvas import Canvas, Patches, Row, sampled, uploaded
 from sonic_stream.engines.lite.gpu.eyes import draw_eyes
 from sonic_stream.engines.lite.gpu.mouths import draw_mouths
@@ -50,12 +50,12 @@ class TorchPainter:
         self._extent = Extent()
 
     def scene(self, identity: IdentityLatents, options: StreamOptions) -> ResidentScene:
+        latents = restore(identity)
         resident = self.residents.get(identity.fingerprint)
         if resident is None:
-            resident = Resident(restore(identity), self._device)
-            self.residents[identity.fingerprint] = resident
-        cut = cut_of(resident.latents, options.background, alpha=options.alpha)
-        return ResidentScene(resident, cut, self._device)
+            resident = self.residents[identity.fingerprint] = Resident(latents, self._device)
+        cut = cut_of(latents, options.background, alpha=options.alpha)
+        return ResidentScene(resident, cut or whole_cut(latents), self._device)
 
     @torch.inference_mode()
     def paint(self, shots: Sequence[Shot]) -> list[Picture]:

@@ -6,7 +6,7 @@ largest (`Extent`): what is constant on a patch goes on beyond its edge.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -73,6 +73,9 @@ class Resident:
     `curves` [8, 33] by eye what lies along its lids."""
 
     def __init__(self, latents: Latents, device: torch.device) -> None:
+        # What scenes are made of is needed no more.
+        none = np.zeros((0, 0, 3), np.uint8)
+        latents = replace(latents, source=none, matte=none, foreground=none, plate=none)
         self.latents = latents
         self.warper = Warper(latents)
         self.extent = Extent.of(latents)
@@ -129,27 +132,19 @@ class ResidentScene:
     """An identity before a background. `source` [1, 4, K S, K S]: colours and coverage of what is
     drawn in place of the portrait; `shows` [1, S, S]: 1 where it may; `behind` [3, S, S]."""
 
-    def __init__(self, resident: Resident, cut: Cut | None, device: torch.device) -> None:
-        latents = resident.latents
+    def __init__(self, resident: Resident, cut: Cut, device: torch.device) -> None:
+        whole, factor = resident.latents.whole, resident.latents.enlarged
         self.resident = resident
-        self.backdrop = cut.behind if cut is not None and cut.straight else None
-        size = latents.size_px
-        shows = np.ones((1, size, size), np.uint8)
-        behind = np.zeros((size, size, 3), np.uint8)
-        if cut is None:
-            source = np.dstack([latents.source, np.full(latents.source.shape[:2], 255, np.uint8)])
-        else:
-            source, behind = cut.cutout, cut.behind
-            shows[:] = 0
-            cover = source[:: latents.enlarged, :: latents.enlarged, 3]
-            for band in bands_of(cover, latents.whole):
-                shows[(0, *pixels_of(band, latents.whole.cell))] = 1
+        self.backdrop = cut.behind if cut.straight else None
+        shows = np.zeros((1, whole.height, whole.width), np.uint8)
+        for band in bands_of(cut.cutout[::factor, ::factor, 3], whole):
+            shows[(0, *pixels_of(band, whole.cell))] = 1
 
-        def put(values: npt.NDArray[np.uint8]) -> Tensor:
+        def put(values: ByteArray) -> Tensor:
             return torch.from_numpy(np.ascontiguousarray(values)).to(device)
 
-        self.source = put(source).permute(2, 0, 1)[None].float().contiguous()
-        self.shows, self.behind = put(shows), put(behind.transpose(2, 0, 1))
+        self.source = put(cut.cutout).permute(2, 0, 1)[None].float().contiguous()
+        self.shows, self.behind = put(shows), put(cut.behind.transpose(2, 0, 1))
 
     @property
     def has_alpha(self) -> bool:
