@@ -201,15 +201,16 @@ class _Eyes:
         return blend(ball, region, share * seen * gazes[:, None, None, None])
 
     def _close(self, region: Tensor, nodes: EyeNodes, curves: Tensor, seen: Tensor) -> Tensor:
-        blink, comes = self._number("blink"), self._number("comes")[:, None]
+        blink, comes = self._number("blink"), self._number("comes")
         lid = self._part("lids", self._shift)
-        beyond, dark = closing_lid(nodes, curves[:, 4], blink, torch)
-        grids = torch.stack([beyond * self._number("width"), dark], 1)
+        beyond, cover, dark = closing_lid(nodes, curves[:, 4], (blink, comes), torch)
+        grids = torch.stack([beyond * self._number("width"), cover, dark], 1)
         full = enlarged(torch.cat([grids, curves[:, 5:]], 1), self._cell)
-        beyond, dark, lashes = full.split([1, 1, 3], 1)
-        skin, cover = lid.split([3, 1], 1)
-        drawn = torch.lerp(skin, lashes, dark * (1.2 * comes).clip(max=1.0))
-        alpha = (0.5 - beyond / (0.75 * self._cell)).clip(0, 1) * cover * (comes / 255)
+        beyond, cover, dark, lashes = full.split([1, 1, 1, 3], 1)
+        skin, opaque = lid.split([3, 1], 1)
+        drawn = torch.lerp(skin, lashes, dark * (1.2 * comes[:, None]).clip(max=1.0))
+        alpha = (0.5 - beyond / (0.75 * self._cell)).clip(0, 1) * cover * opaque / 255
+        alpha = alpha * (blink[:, None] != 0)
         return blend(drawn.clip(0, 255).floor(), region, alpha * seen)
 
     def _part(self, name: str, shift: Tensor) -> Tensor:
