@@ -252,12 +252,12 @@ def _encoder_problem(name: str) -> str:
 def _gpu(config: Config) -> Iterator[Finding]:
     wanted = config.engine.name in ("auto", "sonic")
     if shutil.which("nvidia-smi") is None:
-        advice = "the engine sonic needs an NVIDIA GPU; lite needs none"
+        advice = "the engine sonic needs an NVIDIA GPU; lite can do without"
         yield Finding("GPU", "problem" if config.engine.name == "sonic" else "note",
                       "no NVIDIA driver", advice if wanted else "")  # fmt: skip
         return
     if find_spec("torch") is None:
-        advice = "only for the engine sonic: pip install 'avatar-server[sonic]'"
+        advice = "for many sessions of lite: pip install 'avatar-server[gpu]'; for sonic: [sonic]"
         yield Finding("GPU", "note", "an NVIDIA driver, but no torch", advice)
         return
     import torch

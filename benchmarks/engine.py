@@ -1,11 +1,13 @@
 """What a picture costs, stage by stage, on one thread.
 
 python -m benchmarks.engine --engine lite --size 512 --seconds 10 --json FILE
+python -m benchmarks.engine --device cuda --streams 1,4,16     # side by side in one process
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import resource
 import subprocess
@@ -31,12 +33,13 @@ FRAME = 640
 START = """
 from time import perf_counter
 started_s = perf_counter()
+import json
 import sys
 from pathlib import Path
 import numpy as np
 from sonic_stream.engine import StreamOptions, load_engine
 from sonic_stream.media import AudioChunk, IdentityLatents
-engine = load_engine(sys.argv[1], size_px=int(sys.argv[2]))
+engine = load_engine(sys.argv[1], size_px=int(sys.argv[2]), **json.loads(sys.argv[4]))
 engine.warm_up()
 stream = engine.open(IdentityLatents.load(Path(sys.argv[3])), StreamOptions())
 silence = np.zeros(engine.spec.latency_samples, np.float32)
@@ -45,18 +48,31 @@ print(perf_counter() - started_s)
 """
 
 
-def start_s(engine: str, size_px: int, identity: IdentityLatents) -> float:
+def settings_of(options: argparse.Namespace) -> dict[str, str]:
+    return {"device": options.device} if options.engine == "lite" else {}
+
+
+def start_s(options: argparse.Namespace, identity: IdentityLatents) -> float:
     """From nothing to the first picture, warm cache; the median of three processes."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "identity.safetensors"
         identity.save(path)
-        command = [sys.executable, "-c", START, engine, str(size_px), str(path)]
+        settings = json.dumps(settings_of(options))
+        command = [
+            sys.executable,
+            "-c",
+            START,
+            options.engine,
+            str(options.size),
+            str(path),
+            settings,
+        ]
         times = [subprocess.check_output(command, text=True, timeout=60) for _ in range(3)]
     return float(np.median([float(time) for time in times]))
 
 
 def measure(options: argparse.Namespace) -> Figures:
-    engine = load_engine(options.engine, size_px=options.size)
+    engine = load_engine(options.engine, size_px=options.size, **settings_of(options))
     identity = engine.prepare(load_avatar(options.avatar))
     stream = engine.open(identity, StreamOptions())
     encoder = open_encoder("vp8", options.size, engine.spec.fps, 1_500_000)
@@ -80,7 +96,7 @@ def measure(options: argparse.Namespace) -> Figures:
         "render_ms_p95": float(np.percentile(stages["render"], 95)),
         "encode_ms": medians["encode"],
         "frame_ms": sum(parts.values()),
-        "start_s": start_s(options.engine, options.size, identity),
+        "start_s": start_s(options, identity),
         "rtf": passed_s / (frames / float(engine.spec.fps)),
         "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
@@ -93,6 +109,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--avatar", default="mira")
     parser.add_argument("--json", type=Path)
+    lite = parser.add_argument_group("lite")
+    lite.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N, auto or torch-cpu")
+    lite.add_argument("--streams", default="", help="numbers of streams, with commas: side by side")
     sonic = parser.add_argument_group("sonic", "see benchmarks/sonic.py")
     sonic.add_argument("--weights", default="")
     sonic.add_argument("--random-weights", action="store_true")
@@ -108,6 +127,12 @@ def main() -> None:
         from benchmarks.sonic import measure as measure_sonic
 
         report("Engine sonic, live", measure_sonic(options), options.json)
+        return
+    if options.streams:
+        from benchmarks.streams import measure_streams
+
+        title = f"Engine lite, {options.device}, {options.size} px, streams side by side"
+        report(title, measure_streams(options), options.json)
         return
     title = f"Engine {options.engine}, {options.size} px, {options.seconds:g} s, VP8 1.5 Mbit/s"
     report(title, measure(options), options.json)

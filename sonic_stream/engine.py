@@ -202,7 +202,7 @@ def prefetch(engine: Engine, identity: IdentityLatents, options: StreamOptions) 
 
 
 ENGINES = {
-    "lite": "sonic_stream.engines.lite.engine:LiteEngine",
+    "lite": "sonic_stream.engines.lite.choice:open_engine",
     "sonic": "sonic_stream.engines.sonic.engine:SonicEngine",
     "testcard": "sonic_stream.engines.testcard:TestcardEngine",
 }

@@ -236,6 +236,14 @@ async def test_a_setting_that_the_engine_does_not_know_is_an_error() -> None:
     await pool.close()
 
 
+async def test_a_card_that_is_not_there_is_an_error_with_advice() -> None:
+    pytest.importorskip("torch")
+    pool = WorkerPool(EngineRequest("lite", 128, {"device": "cuda:64"}), MonotonicClock())
+    with pytest.raises(WorkerFailed, match=r"set device = 'cpu'|cards are numbered"):
+        await pool.start()
+    await pool.close()
+
+
 async def test_there_are_never_more_workers_than_the_limit(identity: Path) -> None:
     pool = WorkerPool(EngineRequest("testcard", 128), MonotonicClock(), spare=1, limit=1)
     await pool.start()
@@ -263,9 +271,11 @@ async def test_every_stream_lives_a_life_of_its_own(identity: Path) -> None:
 
 
 @asynccontextmanager
-async def sharing(identity: Path, places: int, streams: int) -> AsyncIterator[list[WorkerStream]]:
+async def sharing(
+    identity: Path, places: int, streams: int, engine: str = "testcard", **settings: str
+) -> AsyncIterator[list[WorkerStream]]:
     """Streams of an engine that hosts several in a process."""
-    request = EngineRequest("testcard", 128, {"streams": places})
+    request = EngineRequest(engine, 128, {"streams": places, **settings})
     pool = WorkerPool(request, MonotonicClock(), limit=streams)
     await pool.start()
     opened = [await pool.open(StreamRequest(identity, StreamOptions())) for _ in range(streams)]
@@ -294,6 +304,21 @@ async def test_streams_share_as_few_processes_as_the_engine_allows(identity: Pat
         made = await asyncio.gather(*(collected(stream, 8) for stream in streams))
         for packets in made:
             assert decoded(packets) == [packet.pts for packet in packets] == list(range(8))
+
+
+async def test_streams_drawn_in_one_batch_come_out_apart(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    path = tmp_path / "lite.safetensors"
+    load_engine("lite", size_px=128, device="cpu").prepare(load_avatar("mira")).save(path)
+    async with sharing(path, 2, 2, "lite", device="torch-cpu") as streams:
+        assert len(set(pids(streams))) == 1
+        for number in range(24):
+            for stream in streams:
+                tick(stream, number)
+            await asyncio.sleep(0.02)
+        for packets in await asyncio.gather(*(collected(stream, 3) for stream in streams)):
+            assert packets[0].keyframe
+            assert [p.pts for p in packets] == sorted({p.pts for p in packets})
 
 
 async def test_a_place_is_free_again_while_its_neighbour_goes_on(identity: Path) -> None:

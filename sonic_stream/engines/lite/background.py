@@ -23,11 +23,13 @@ RIM_SHARE = 0.035
 
 
 @dataclass(frozen=True)
-class _Cut:
-    """`cutout` [K S, K S, 4] for the renderer and what is behind it [S, S, 3]."""
+class Cut:
+    """`cutout` [K S, K S, 4] for the renderer and what is behind it [S, S, 3]. `straight`: its
+    colours are the person's; else they have been multiplied by their coverage."""
 
     cutout: ByteArray
     behind: ByteArray
+    straight: bool
 
 
 class Scene:
@@ -38,8 +40,8 @@ class Scene:
     """
 
     def __init__(self, latents: Latents, background: str, *, alpha: bool) -> None:
-        self._transparent = alpha or background == "none"
-        cut = _cut(latents, background, straight=self._transparent) if latents.matte.size else None
+        cut = cut_of(latents, background, alpha=alpha)
+        self._transparent = cut is not None and cut.straight
         self._behind = cut.behind if cut else None
         self._renderer = Renderer(latents, cut.cutout if cut else None)
         self._open: list[tuple[slice, slice]] = []  # where the background may be seen
@@ -50,7 +52,7 @@ class Scene:
 
     @property
     def has_alpha(self) -> bool:
-        return self._transparent and self._behind is not None
+        return self._transparent
 
     def render(self, motion: Motion) -> tuple[ByteArray, ByteArray | None]:
         """The picture, and the background where the picture is RGBA."""
@@ -68,13 +70,25 @@ class Scene:
         return picture, None
 
 
-def _cut(latents: Latents, background: str, *, straight: bool) -> _Cut:
+def cut_of(latents: Latents, background: str, *, alpha: bool) -> Cut | None:
+    """None for an identity without a matte. Raises `ValueError` when an image cannot be read."""
+    if not latents.matte.size:
+        return None
+    straight = alpha or background == "none"
     own = background == "keep" and not straight
     coverage = _enlarged(with_rim(latents.matte) if own else latents.matte, latents)
     colours = latents.source if own else _person(latents)
     if not straight:
         colours = cv2.multiply(colours, cv2.merge([coverage] * 3), scale=1 / 255)
-    return _Cut(np.asarray(cv2.merge([colours, coverage])), _behind(latents, background))
+    cutout = np.asarray(cv2.merge([colours, coverage]))
+    return Cut(cutout, _behind(latents, background), straight)
+
+
+def whole_cut(latents: Latents) -> Cut:
+    """The portrait as it is, for an identity that cannot be cut out."""
+    cover = np.full(latents.source.shape[:2], 255, np.uint8)
+    nothing = np.zeros((latents.size_px, latents.size_px, 3), np.uint8)
+    return Cut(np.asarray(cv2.merge([latents.source, cover])), nothing, straight=False)
 
 
 def _person(latents: Latents) -> ByteArray:

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from sonic_stream.engines.lite.fields import INDEX, MOUTH_COUNT
+from sonic_stream.engines.lite.fields import MOUTH_COUNT
+from sonic_stream.engines.lite.formulas import LipEdges, lips_shadow
 from sonic_stream.engines.lite.geometry import smoothstep
 from sonic_stream.engines.lite.identity import Latents
+from sonic_stream.engines.lite.inside import Inside, Placed, inside_of
 from sonic_stream.engines.lite.motion import Motion
 from sonic_stream.engines.lite.shading import fold_depths
-from sonic_stream.engines.lite.warp import JAW_MAX_RAD, Pose, Warper, pixels_of, shown
+from sonic_stream.engines.lite.warp import Pose, Warper, pixels_of, shown
 from sonic_stream.media import ByteArray, FloatArray
 
 
@@ -34,7 +36,7 @@ class MouthPainter:
     def __init__(self, latents: Latents, warper: Warper) -> None:
         self._latents = latents
         self._warper = warper
-        self._feather = _feather(latents.mouth.width, latents.mouth.height)
+        self._feather = feather(latents.mouth.width, latents.mouth.height)
 
     def draw(self, picture: ByteArray, motion: Motion, pose: Pose) -> None:
         """Over `picture` [S, S, 3], in place."""
@@ -60,9 +62,7 @@ class MouthPainter:
             )
         mouth = cv2.blendLinear(upper, lower, opening.upper, 1 - opening.upper)
         mouth = self._shaded(mouth, motion, up, down)
-        # Faded in with activity, so that rest is the untouched portrait without a pop.
-        active = float(smoothstep(5.0 * np.abs(motion.coefficients[:MOUTH_COUNT]).sum(), 0, 1))
-        alpha = self._feather * np.float32(active)
+        alpha = self._feather * np.float32(activity(motion))
         region = picture[patch.y0 : patch.y0 + patch.height, patch.x0 : patch.x0 + patch.width]
         region[:] = cv2.blendLinear(mouth, np.ascontiguousarray(region), alpha, 1 - alpha)
 
@@ -72,11 +72,11 @@ class MouthPainter:
         """Darkened where skin folds."""
         patch, folds = self._latents.mouth, self._latents.folds
         cheeks, chin = fold_depths(motion.coefficients)
-        if cheeks + chin < 0.02:
+        if not (cheeks or chin):
             return mouth
         shadow = np.zeros_like(folds.cheeks)
         for depth, fold, shift in ((cheeks, folds.cheeks, up), (chin, folds.chin, down)):
-            if depth > 0.01:
+            if depth:
                 shadow += np.float32(depth) * self._warper.carried(fold, shift, patch)
         dark = cv2.resize(shadow, (patch.width, patch.height), interpolation=cv2.INTER_LINEAR)
         shade = np.empty_like(mouth)
@@ -93,13 +93,9 @@ class MouthPainter:
         above, below, along = (np.ascontiguousarray(full[..., i]) for i in range(3))
         scale = latents.size_px / 512
         opened = float(np.clip(np.minimum(above, -below).max() / (3.0 * scale), 0, 1))
-        # Closed lips overlap by more than a pixel: no dark hairline between them.
-        overlap = (1.6 * (1 - opened) - 0.3 * opened) * scale
-        edge = max(1.5 * scale, 2.0 * latents.interior.soft_px)  # as sharp as the portrait
-        upper = np.clip(0.5 + (-0.25 * opened * scale - above) / edge, 0, 1)
-        lower = np.clip(0.5 + (below + overlap) / edge, 0, 1)
-        between_corners = 1 - np.clip((along - 0.96) / 0.07, 0, 1)
-        lower = cv2.blur(1 - (1 - lower) * between_corners, (3, 3))  # steep sides stay smooth
+        edges = LipEdges(scale, LipEdges.softness(scale, latents.interior.soft_px), opened)
+        upper = edges.upper(above)
+        lower = cv2.blur(edges.lower(below, along), (3, 3))  # steep sides stay smooth
         return _Opening(above, below, upper.astype(np.float32), lower.astype(np.float32))
 
     def _distance(self, offset: FloatArray) -> FloatArray:
@@ -114,29 +110,18 @@ class MouthPainter:
         self, box: tuple[slice, slice], motion: Motion, pose: Pose, opening: _Opening
     ) -> ByteArray:
         """Cavity, tongue and teeth within `box` of the mouth's patch, shaded by the lips."""
-        latents, interior, warper = self._latents, self._latents.interior, self._warper
-        c = motion.coefficients
-        patch = latents.mouth
+        latents, patch = self._latents, self._latents.mouth
+        plan = inside_of(latents, self._warper, motion, pose)
         layers = _Stack(
             latents,
             opening.upper.shape,
             np.array([patch.x0 + box[1].start, patch.y0 + box[0].start], np.float32),
         )
-        skull = warper.point_shift(interior.centre, motion, pose, jaw=False)
-        jaw = warper.point_shift(interior.centre, motion, pose, jaw=True)
-        opened = warper.jaw_rad(motion) / JAW_MAX_RAD
-        layers.put(interior.tongue, jaw, 0.06 - 0.50 * opened - 0.20 * motion.tongue)
-        layers.put(interior.lower_teeth, jaw, 0.05)
-        if motion.tongue > 0.3:
-            layers.put(interior.tongue_tip, 0.5 * (skull + jaw), 0.18 - 0.16 * motion.tongue)
-        own = interior.own_teeth
-        layers.put(interior.upper_teeth, skull, 0.0, on_lips=own)
-        rounded = float(np.clip(c[INDEX["pucker"]] + 0.15 * c[INDEX["funnel"]], 0, 1))
-        layers.shade(opening, rounded)
-        if latents.open_at_rest:
-            parts = ("jaw", "close", "lower_down", "upper_up")
-            moved = sum(abs(float(c[INDEX[name]])) for name in parts)
-            layers.own_mouth(skull, 1 - float(smoothstep(moved, 0.05, 0.35)))
+        for sprite in plan.behind:
+            layers.put(sprite)
+        layers.shade(opening, plan)
+        for sprite in plan.before:
+            layers.put(sprite)
         return np.clip(layers.canvas, 0, 255).astype(np.uint8)
 
 
@@ -150,55 +135,31 @@ class _Stack:
         cavity = latents.interior.cavity * (0.75 + 0.75 * depth)
         self.canvas: FloatArray = np.broadcast_to(cavity, (*shape, 3)).astype(np.float32)
 
-    def put(
-        self, sprite: ByteArray, shift: FloatArray, down: float, *, on_lips: bool = False
-    ) -> None:
-        """`down`: an extra offset in half widths along the head's y."""
-        interior = self._latents.interior
-        extra = self._latents.axes[:2, 1] * down * self._latents.half_width
-        affine = interior.to_lips if on_lips else interior.to_picture
-        drawn = self._placed(sprite, affine, shift + extra)
-        alpha = drawn[..., 3:].astype(np.float32) * (1 / 255)
+    def put(self, sprite: Placed) -> None:
+        placed = sprite.affine.copy()
+        placed[:, 2] += sprite.shift - self._corner
+        picture: ByteArray = getattr(self._latents.interior, sprite.part)
+        height, width = self.canvas.shape[:2]
+        drawn = cv2.warpAffine(picture, placed, (width, height), flags=cv2.INTER_LINEAR)
+        alpha = drawn[..., 3:].astype(np.float32) * np.float32(sprite.amount / 255)
         self.canvas *= 1 - alpha
         self.canvas += drawn[..., :3] * alpha
 
-    def own_mouth(self, shift: FloatArray, amount: float) -> None:
-        if amount > 0.01:
-            interior = self._latents.interior
-            drawn = self._placed(interior.at_rest, interior.to_lips, shift)
-            alpha = drawn[..., 3:].astype(np.float32) * np.float32(amount / 255)
-            self.canvas *= 1 - alpha
-            self.canvas += drawn[..., :3] * alpha
-
-    def shade(self, opening: _Opening, rounded: float) -> None:
-        """The lips' shadow; behind rounded lips the teeth recede into the dark."""
-        interior, half = self._latents.interior, self._latents.half_width
-        # A photo of teeth has its shadows in it, and line art has none.
-        depth = 0.35 if interior.own_teeth or interior.is_line_art else 1.0
-        # Between lips that hardly part the teeth lie right behind them, in the light.
-        gap = np.clip((opening.above - opening.below) / (0.25 * half), 0.35, 1)
-        shadow = 1 - depth * gap * (
-            0.32 * np.exp(-np.maximum(opening.above, 0) / (0.07 * half))
-            + 0.22 * np.exp(-np.maximum(-opening.below, 0) / (0.07 * half))
-        )
-        # Shadows in a mouth are warm.
-        tint = [0.90, 1.04, 1.10] if interior.is_coloured else [1.0, 1.0, 1.0]
-        exponent = np.array(tint, np.float32)
-        self.canvas *= np.power(np.clip(shadow, 0.15, 1)[..., None], exponent)
-        flat = interior.own_teeth or interior.is_line_art
-        recede = float(smoothstep(rounded, 0.2, 1.0)) * (0.45 if flat else 0.7)
-        if recede > 0.01:
-            self.canvas *= 1 - recede
-            self.canvas += interior.cavity * (0.8 * recede)
-
-    def _placed(self, sprite: ByteArray, affine: FloatArray, shift: FloatArray) -> ByteArray:
-        placed = affine.copy()
-        placed[:, 2] += shift - self._corner
-        height, width = self.canvas.shape[:2]
-        return np.asarray(cv2.warpAffine(sprite, placed, (width, height), flags=cv2.INTER_LINEAR))
+    def shade(self, opening: _Opening, plan: Inside) -> None:
+        half = self._latents.half_width
+        light = lips_shadow(opening.above, opening.below, plan.depth, half, np)
+        self.canvas *= np.power(light[..., None], plan.tint)
+        if plan.recede:
+            self.canvas *= 1 - plan.recede
+            self.canvas += self._latents.interior.cavity * (0.8 * plan.recede)
 
 
-def _feather(width: int, height: int) -> FloatArray:
+def activity(motion: Motion) -> float:
+    """The mouth is faded in with it, so that rest is the untouched portrait without a pop."""
+    return float(smoothstep(5.0 * np.abs(motion.coefficients[:MOUTH_COUNT]).sum(), 0, 1))
+
+
+def feather(width: int, height: int) -> FloatArray:
     """1 inside, 0 at the patch's border: a safety net, the fields agree there."""
     edge = max(6, width // 20)
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import InitVar, dataclass, field
 from fractions import Fraction
+from itertools import islice
 from time import perf_counter
+from typing import Any
 from weakref import WeakValueDictionary
 
 import cv2
 import numpy as np
 
 from sonic_stream.engine import Portrait, StreamOptions
-from sonic_stream.engines.lite.background import Scene
+from sonic_stream.engines.lite.face import Face
 from sonic_stream.engines.lite.hearing import Hearing
-from sonic_stream.engines.lite.identity import prepare, restore
+from sonic_stream.engines.lite.identity import prepare
 from sonic_stream.engines.lite.life import Life
 from sonic_stream.engines.lite.motion import Motion, no_coefficients
 from sonic_stream.engines.lite.network import (
@@ -22,11 +25,11 @@ from sonic_stream.engines.lite.network import (
     AudioToMotion,
     MotionNet,
 )
+from sonic_stream.engines.lite.painter import CpuPainter, Painter, Picture, Shot
 from sonic_stream.engines.lite.prosody import Prosody
 from sonic_stream.engines.lite.rig import FRAME_S, Lips, lip_smoother, lips, rested
 from sonic_stream.media import (
     AudioChunk,
-    ByteArray,
     EngineSpec,
     FloatArray,
     FrameChunk,
@@ -37,7 +40,6 @@ from sonic_stream.windows import FrameClock
 
 FPS = Fraction(25)
 MAX_STREAMS = 64
-FADE_FRAMES = 5  # from one portrait or background to the next
 
 
 class LiteEngine:
@@ -53,7 +55,8 @@ class LiteEngine:
         cv2.setNumThreads(1)  # the worker's cores belong to its sessions
         self.streams = streams
         self._net = MotionNet.load()
-        self._scenes: WeakValueDictionary[tuple[str, str, bool], Scene] = WeakValueDictionary()
+        self._scenes: WeakValueDictionary[tuple[str, str, bool], Any] = WeakValueDictionary()
+        self._painter: Painter = CpuPainter()
         self._spec = EngineSpec("lite", 16000, FPS, size_px, 1, 0, LOOK_AHEAD_SAMPLES)
         self.stage_ms: dict[str, float] = {}
 
@@ -67,7 +70,11 @@ class LiteEngine:
     def open(self, identity: IdentityLatents, options: StreamOptions) -> LiteStream:
         return LiteStream(self, self._net, identity, options)
 
-    def scene(self, identity: IdentityLatents, options: StreamOptions) -> Scene:
+    @property
+    def painter(self) -> Painter:
+        return self._painter
+
+    def scene(self, identity: IdentityLatents, options: StreamOptions) -> Any:
         """The one that all streams of this portrait and background share. Raises `ValueError`."""
         key = (identity.fingerprint, options.background, options.alpha)
         scene = self._scenes.get(key)
@@ -75,14 +82,41 @@ class LiteEngine:
             size_px = self._spec.size_px
             if identity.size_px != size_px:
                 raise ValueError(f"this identity is {identity.size_px} px, the engine {size_px}")
-            scene = Scene(restore(identity), options.background, alpha=options.alpha)
-            self._scenes[key] = scene
+            scene = self._scenes[key] = self.painter.scene(identity, options)
         return scene
 
     prefetch = scene  # see `sonic_stream.engine.prefetch`
 
+    def shown(self, taken: Sequence[Taken]) -> list[list[FrameChunk]]:
+        """The pictures of different streams, in one call of the painter."""
+        start_s = perf_counter()
+        pictures = iter(self.painter.paint([shot for one in taken for shot in one.shots]))
+        paint_s = perf_counter() - start_s
+        if frames := sum(len(one.due) for one in taken):
+            heard_s, spoken_s, moved_s = (sum(one.took_s[i] for one in taken) for i in range(3))
+            stages = {"features": heard_s, "network": spoken_s, "render": moved_s + paint_s}
+            self.stage_ms = {name: 1000 * taken_s / frames for name, taken_s in stages.items()}
+        return [one.chunks(list(islice(pictures, len(one.shots)))) for one in taken]
+
     def warm_up(self) -> None:
         AudioToMotion(self._net).push(np.zeros(3200, np.float32))
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The pictures that a stream is due: their pts, their shots (none when they are not wanted),
+    and the seconds that hearing, understanding and moving took."""
+
+    due: range
+    shots: Sequence[Shot]
+    generation: int
+    took_s: tuple[float, float, float]
+
+    def chunks(self, pictures: Sequence[Picture]) -> list[FrameChunk]:
+        return [
+            FrameChunk(picture.pixels[None], FPS, pts, self.generation, picture.behind)
+            for pts, picture in zip(self.due, pictures, strict=False)
+        ]
 
 
 @dataclass
@@ -108,45 +142,6 @@ class _State:
         return twin
 
 
-class _Face:
-    """The portrait shown: one scene, or one that fades in over what was shown before."""
-
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
-        self._before: _Face | None = None
-        self._faded = 0
-
-    def change(self, scene: Scene, *, at_once: bool) -> None:
-        """Also in the middle of a change: what fades out then is the mixture.
-
-        Pictures with and without alpha do not fade into each other.
-        """
-        at_once = at_once or scene.has_alpha != self._scene.has_alpha
-        self._before = None if at_once else self.clone()
-        self._scene, self._faded = scene, 0
-
-    def clone(self) -> _Face:
-        twin = copy.copy(self)
-        twin._before = self._before.clone() if self._before else None
-        return twin
-
-    def show(self, motion: Motion, *, render: bool) -> tuple[ByteArray, ByteArray | None] | None:
-        """The next picture and, of RGBA, its background; None when it is not wanted, but the
-        fade goes on."""
-        if self._before is not None:
-            self._faded += 1
-            if self._faded > FADE_FRAMES:
-                self._before = None
-        old = self._before.show(motion, render=render) if self._before else None
-        if not render:
-            return None
-        picture, behind = self._scene.render(motion)
-        if old is None:
-            return picture, behind
-        share = self._faded / (FADE_FRAMES + 1)
-        return np.asarray(cv2.addWeighted(picture, share, old[0], 1 - share, 0), np.uint8), behind
-
-
 class LiteStream:
     """One live rendering; see `sonic_stream.engine.Stream`."""
 
@@ -160,35 +155,32 @@ class LiteStream:
         self._engine = engine
         self._net = net
         self._identity, self._options = identity, options
-        self._face = _Face(engine.scene(identity, options))
+        self._face = Face(engine.scene(identity, options))
         self._started = False
         self._state = self._fresh()
 
     def push(self, audio: AudioChunk, *, render: bool = True) -> list[FrameChunk]:
+        return self._engine.shown([self.take(audio, render=render)])[0]
+
+    def take(self, audio: AudioChunk, *, render: bool) -> Taken:
+        """Goes on by some sound; what it makes due is still to be drawn."""
         state = self._state
         due = state.clock.push(audio)
         start_s = perf_counter()
         state.hearing.hear(audio.samples)
         heard_s = perf_counter()
         channels = state.hearing.speak()
-        per_frame = 1000 / max(len(due), 1)
-        features_ms = per_frame * (heard_s - start_s)
-        network_ms = per_frame * (perf_counter() - heard_s)
-        chunks = []
+        spoken_s = perf_counter()
+        shots = []
         for pts, row in zip(due, channels, strict=True):
-            start_s = perf_counter()
-            motion = self._move(row, pts)
-            shown = self._face.show(motion, render=render)
+            shots.append(Shot(self._move(row, pts), self._face.next()))
             self._started = True
-            if shown is not None:
-                picture, behind = shown
-                chunks.append(FrameChunk(picture[None], FPS, pts, audio.generation, behind))
-            self._engine.stage_ms = {
-                "features": features_ms,
-                "network": network_ms,
-                "render": 1000 * (perf_counter() - start_s),
-            }
-        return chunks
+        return Taken(
+            due,
+            shots if render else [],
+            audio.generation,
+            (heard_s - start_s, spoken_s - heard_s, perf_counter() - spoken_s),
+        )
 
     def flush(self) -> list[FrameChunk]:
         tail = self._state.clock.padding()

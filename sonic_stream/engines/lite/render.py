@@ -16,6 +16,15 @@ from sonic_stream.engines.lite.warp import Warper, Window, bands_of, pose_of
 from sonic_stream.media import ByteArray, FloatArray
 
 
+def eyes_move(latents: Latents, motion: Motion) -> bool:
+    looks = abs(motion.gaze_x) + abs(motion.gaze_y) + abs(motion.lids)
+    return latents.can_blink and (looks > 1e-3 or motion.blink > 0.01)
+
+
+def mouth_moves(latents: Latents, motion: Motion) -> bool:
+    return latents.can_speak and float(np.abs(motion.coefficients[:MOUTH_COUNT]).max()) > 1e-3
+
+
 class Renderer:
     """Stateless between pictures: the same motion gives the same pixels.
 
@@ -46,11 +55,10 @@ class Renderer:
         pose = pose_of(motion, latents.size_px)
         shift = warper.backward(latents.whole, "whole", motion, pose)
         picture, coverage = self._person(shift)
-        looks = abs(motion.gaze_x) + abs(motion.gaze_y) + abs(motion.lids)
-        if latents.can_blink and (looks > 1e-3 or motion.blink > 0.01):
+        if eyes_move(latents, motion):
             for eye in latents.eyes.values():
                 draw_eye(picture, eye, warper, motion, shift)
-        if latents.can_speak and np.abs(motion.coefficients[:MOUTH_COUNT]).max() > 1e-3:
+        if mouth_moves(latents, motion):
             self._mouth.draw(picture, motion, pose)
         return picture, coverage
 

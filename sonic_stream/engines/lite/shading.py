@@ -49,14 +49,16 @@ def build_folds(patch: Patch, mouth: MouthFrame, palette: Palette) -> Folds:
 
 
 def fold_depths(coefficients: FloatArray) -> tuple[float, float]:
-    """How deep the cheeks' and the chin's folds are now, 0..1."""
+    """How deep the cheeks' and the chin's folds are now, 0..1; 0 where nobody would see one."""
 
     def of(name: str) -> float:
         return float(coefficients[INDEX[name]])
 
     cheeks = of("smile") + 0.6 * of("stretch") + 0.4 * of("upper_up") - 0.5 * of("pucker")
     chin = 0.9 * of("press") + 0.6 * of("pucker") + 0.7 * of("tuck") - 0.3 * of("jaw")
-    return float(np.clip(cheeks, 0, 1)), float(np.clip(chin, 0, 1))
+    cheeks, chin = float(np.clip(cheeks, 0, 1)), float(np.clip(chin, 0, 1))
+    least = 0.01 if cheeks + chin >= 0.02 else 2.0
+    return cheeks if cheeks > least else 0.0, chin if chin > least else 0.0
 
 
 def _as_field(values: FloatLike) -> FloatArray:

@@ -26,6 +26,17 @@ class Pose:
     shift: FloatArray
 
 
+@dataclass(frozen=True)
+class Jaw:
+    """Its angle in radians, `opened` 0..1.3, how much the wide opening's shape takes over, and
+    how far the corners are pulled in, in pixels."""
+
+    angle: float
+    opened: float
+    wide: np.float32
+    pull: float
+
+
 def pose_of(motion: Motion, size_px: int) -> Pose:
     yaw, pitch, roll = np.deg2rad([motion.yaw_deg, motion.pitch_deg, motion.roll_deg])
     cy, sy, cp, sp, cr, sr = (
@@ -47,6 +58,15 @@ class Warper:
 
     def jaw_rad(self, motion: Motion) -> float:
         return float(np.clip(motion.coefficients[INDEX["jaw"]], 0, 1.3)) * JAW_MAX_RAD
+
+    def jaw(self, motion: Motion) -> Jaw:
+        c, angle = motion.coefficients, self.jaw_rad(motion)
+        if angle <= 1e-4:
+            return Jaw(0.0, 0.0, np.float32(0), 0.0)
+        opened = angle / JAW_MAX_RAD
+        round_ = 0.8 * c[INDEX["pucker"]] + 0.5 * c[INDEX["funnel"]]
+        wide = np.float32(np.clip(1.6 * opened - 0.25 + round_, 0, 1))
+        return Jaw(angle, opened, wide, -0.12 * self._latents.half_width * opened)
 
     def backward(self, patch: Patch, layer: str, motion: Motion, pose: Pose) -> FloatArray:
         """Where each node [rows, columns, 2] of the new picture comes from, as a shift.
@@ -156,15 +176,14 @@ class Warper:
         latents, layer = self._latents, patch.layers[name]
         c = motion.coefficients
         dx, dy = (c @ layer.bases).reshape(2, *patch.x.shape)
-        angle = self.jaw_rad(motion)
-        if angle > 1e-4:
-            opened = angle / JAW_MAX_RAD
-            round_ = 0.8 * c[INDEX["pucker"]] + 0.5 * c[INDEX["funnel"]]
-            wide = np.float32(np.clip(1.6 * opened - 0.25 + round_, 0, 1))
-            weight = layer.jaw + wide * layer.jaw_wide
+        jaw = self.jaw(motion)
+        if jaw.opened:
+            weight = layer.jaw + jaw.wide * layer.jaw_wide
             # z < 0 is in front of the hinge: opening moves it down.
-            drop = weight * (patch.arm_y * (np.cos(angle) - 1) - patch.arm_z * np.sin(angle))
-            pull = -0.12 * latents.half_width * opened * patch.corner_pull
+            drop = weight * (
+                patch.arm_y * (np.cos(jaw.angle) - 1) - patch.arm_z * np.sin(jaw.angle)
+            )
+            pull = jaw.pull * patch.corner_pull
             axes = latents.axes
             dx = dx + axes[0, 1] * drop + axes[0, 0] * pull
             dy = dy + axes[1, 1] * drop + axes[1, 0] * pull

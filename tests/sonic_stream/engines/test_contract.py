@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import pytest
 
 from sonic_stream.avatars import load_avatar
@@ -9,11 +11,15 @@ from sonic_stream.engine import Engine, Stream, StreamOptions, load_engine
 from sonic_stream.media import IdentityLatents
 from tests.sonic_stream.contract import EngineContract
 
+ENGINES = [("testcard", 128, {}), ("lite", 256, {"device": "cpu"})]
+if find_spec("torch"):
+    ENGINES.append(("lite", 128, {"device": "torch-cpu"}))
 
-@pytest.fixture(scope="module", params=[("testcard", 128), ("lite", 256)], ids=lambda p: p[0])
+
+@pytest.fixture(scope="module", params=ENGINES, ids=lambda p: "-".join((p[0], *p[2].values())))
 def engine(request: pytest.FixtureRequest) -> Engine:
-    name, size_px = request.param
-    return load_engine(name, size_px=size_px)
+    name, size_px, settings = request.param
+    return load_engine(name, size_px=size_px, **settings)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""The renderer for a GPU: pictures of many streams in few kernels, by torch."""

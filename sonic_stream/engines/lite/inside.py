@@ -1,0 +1,80 @@
+"""PURE. What shows between the lips for a motion: which sprites lie where, how dark it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sonic_stream.engines.lite.fields import INDEX
+from sonic_stream.engines.lite.geometry import smoothstep
+from sonic_stream.engines.lite.identity import Latents
+from sonic_stream.engines.lite.motion import Motion
+from sonic_stream.engines.lite.warp import JAW_MAX_RAD, Pose, Warper
+from sonic_stream.media import FloatArray
+
+PARTS = ("tongue", "lower_teeth", "tongue_tip", "upper_teeth", "at_rest")  # back to front
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A sprite of `Interior`, by its name: `affine` [2, 3] from its pixels to the picture's at
+    rest, how far it has moved since in pixels, how much of it shows."""
+
+    part: str
+    affine: FloatArray
+    shift: FloatArray
+    amount: float = 1.0
+
+
+@dataclass(frozen=True)
+class Inside:
+    """`behind` and `before` the lips' shadow lie sprites, back to front. `depth` of the shadow
+    and its exponent [3] for each colour; `recede`: how far all goes back into the dark."""
+
+    behind: tuple[Placed, ...]
+    before: tuple[Placed, ...]
+    depth: float
+    tint: FloatArray
+    recede: float
+
+
+def inside_of(latents: Latents, warper: Warper, motion: Motion, pose: Pose) -> Inside:
+    interior, c = latents.interior, motion.coefficients
+    skull = warper.point_shift(interior.centre, motion, pose, jaw=False)
+    jaw = warper.point_shift(interior.centre, motion, pose, jaw=True)
+    opened = warper.jaw_rad(motion) / JAW_MAX_RAD
+
+    def placed(part: str, shift: FloatArray, down: float, *, on_lips: bool = False) -> Placed:
+        """`down`: an extra offset in half widths along the head's y."""
+        extra = latents.axes[:2, 1] * down * latents.half_width
+        return Placed(part, interior.to_lips if on_lips else interior.to_picture, shift + extra)
+
+    tip = placed("tongue_tip", 0.5 * (skull + jaw), 0.18 - 0.16 * motion.tongue)
+    own = interior.own_teeth
+    behind = (
+        placed("tongue", jaw, 0.06 - 0.50 * opened - 0.20 * motion.tongue),
+        placed("lower_teeth", jaw, 0.05),
+        *((tip,) if motion.tongue > 0.3 else ()),
+        placed("upper_teeth", skull, 0.0, on_lips=own),
+    )
+    before: tuple[Placed, ...] = ()
+    if latents.open_at_rest:
+        parts = ("jaw", "close", "lower_down", "upper_up")
+        moved = sum(abs(float(c[INDEX[name]])) for name in parts)
+        amount = 1 - float(smoothstep(moved, 0.05, 0.35))
+        if amount > 0.01:
+            before = (Placed("at_rest", interior.to_lips, skull, amount),)
+    rounded = float(np.clip(c[INDEX["pucker"]] + 0.15 * c[INDEX["funnel"]], 0, 1))
+    # Behind rounded lips the teeth recede into the dark.
+    flat = own or interior.is_line_art
+    recede = float(smoothstep(rounded, 0.2, 1.0)) * (0.45 if flat else 0.7)
+    return Inside(
+        behind,
+        before,
+        # A photo of teeth has its shadows in it, and line art has none.
+        depth=0.35 if flat else 1.0,
+        # Shadows in a mouth are warm.
+        tint=np.array([0.90, 1.04, 1.10] if interior.is_coloured else [1.0] * 3, np.float32),
+        recede=recede if recede > 0.01 else 0.0,
+    )
