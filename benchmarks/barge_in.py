@@ -6,8 +6,9 @@
 (`--piper en_US-….onnx`). The first text is among them: a voice is ready before it is asked.
 `interrupt_to_silence`: from the command sent to the last sound heard, of speech and of PCM from a
 program. `interrupt_to_shut`: from the command sent to the first picture of a mouth that stays shut,
-shown by a real Chromium, when the command found it open. Client, server and worker share the
-machine; the client's own jitter buffer is part of them all.
+shown by a real Chromium, when the command found it open; `sound_to_shut`: the same from the end of
+the sound, in a recording. Client, server and worker share the machine; the client's own jitter
+buffer is part of all but the recording.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,6 +28,7 @@ from playwright.async_api import Page
 
 from benchmarks.report import Figures, report
 from tests.peers.browser import browser_page, picture_shown, probe, video_stats
+from tests.peers.interrupted import shut_after_sound_ms
 from tests.peers.listening import Ear, listening
 from tests.peers.mouth import Mouth, shut_after
 from tests.peers.real_server import RealServer, real_server
@@ -163,6 +166,9 @@ async def measure(times: int, engine: str, piper: str = "") -> Figures:
             words, speech_silence = await speech(ear, times)
             samples, pcm_silence = await program(server.url, ear, times)
         shut, video = await picture(server, times)
+    with tempfile.TemporaryDirectory() as folder:
+        talks_s = [1.1 + 0.037 * index for index in range(times)]
+        after_sound = await shut_after_sound_ms(Path(folder), 0, talks_s)
 
     def percentile(values: list[float], q: float) -> float:
         return round(float(np.percentile(values, q)), 1)
@@ -178,6 +184,11 @@ async def measure(times: int, engine: str, piper: str = "") -> Figures:
         "interrupt_to_shut_ms_p50": percentile(shut, 50),
         "interrupt_to_shut_ms_p95": percentile(shut, 95),
         "interruptions_seen": len(shut),
+        "browser_jitter_buffer_ms": round(
+            1000 * video["jitterBufferDelay"] / video["jitterBufferEmittedCount"], 1
+        ),
+        "sound_to_shut_ms_p50": percentile(after_sound, 50),
+        "sound_to_shut_ms_p95": percentile(after_sound, 95),
         "freezes": int(video["freezeCount"]),
         "pictures_dropped": int(video["framesDropped"]),
     }
