@@ -126,8 +126,9 @@ def _closed_lid(
     sides = smoothstep(x, -0.05, 0.03) * (1 - smoothstep(x, 0.97, 1.05))
     covered = smoothstep(v, -high, -low) * (1 - smoothstep(below, 0.02, 0.06)) * sides
     level = own @ LUMA
-    around = (covered < 0.02) & (np.abs(x - 0.5) < 0.75) & (v > -1.4 * high) & (below < 0.3)
-    skin = float(np.median(level[around])) if around.any() else float(palette.skin @ LUMA)
+    # Under the eye skin is bare, and in the same light.
+    bare = (below > 0.04) & (below < 0.3) & (np.abs(x - 0.5) < 0.5)
+    skin = float(np.median(level[bare])) if bare.any() else float(palette.skin @ LUMA)
     # Lashes, brows, rims and fringes are no skin; shadows are, if not too deep.
     trusted = (1 - covered) ** 2 * smoothstep(level / max(skin, 1.0), 0.45, 0.75)
     tint = np.linalg.norm((lab_of(own) - lab_of(palette.skin))[..., 1:], axis=-1)

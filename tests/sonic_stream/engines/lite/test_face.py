@@ -165,6 +165,36 @@ def test_the_inside_has_the_portraits_light(avatar: Portrait) -> None:
     assert warm[2] / warm[0] < 0.85 * plain[2] / plain[0]
 
 
+def test_teeth_are_ivory_and_of_no_colour_in_grey_pictures(avatar: Portrait) -> None:
+    def tint(rgb: np.ndarray) -> np.ndarray:
+        portrait = Portrait(np.dstack([rgb, avatar.rgba[..., 3]]), avatar.landmarks, "tinted")
+        sprite = made(portrait).interior.upper_teeth.astype(float)
+        bright = (sprite[..., 3] > 250) & (sprite[..., :3] @ LUMA > 100)
+        colour = np.median(sprite[..., :3][bright], 0)
+        return np.asarray(colour / (colour @ LUMA))
+
+    red, green, blue = tint(avatar.rgba[..., :3])
+    assert red > green > blue, "no blue or green cast"
+    assert 0.8 < blue / green < 0.97
+    grey = cv2.cvtColor(np.ascontiguousarray(avatar.rgba[..., :3]), cv2.COLOR_RGB2GRAY)
+    assert np.ptp(tint(np.repeat(grey[..., None], 3, 2))) < 0.02
+
+
+def test_teeth_lie_level_with_the_lips_however_the_mesh_bends_the_head(avatar: Portrait) -> None:
+    bend = np.deg2rad(25)
+    points = avatar.landmarks.copy()
+    points[:, 2] += np.tan(bend) * (points[:, 1] - points[:, 1].mean())
+    interior = made(Portrait(avatar.rgba, points, "bent")).interior
+    away = (interior.to_picture - interior.to_lips)[:, 2]
+    assert abs(away[1]) < 0.5  # pixels
+
+
+def test_the_tongues_tip_reaches_from_canine_to_canine(latents: Latents) -> None:
+    tip, teeth = latents.interior.tongue_tip[..., 3], latents.interior.upper_teeth[..., 3]
+    wide, row = ((sprite > 127).any(0).sum() for sprite in (tip, teeth))
+    assert 0.4 < wide / row < 0.8
+
+
 def test_teeth_are_as_soft_as_the_portrait(avatar: Portrait) -> None:
     def edges(portrait: Portrait) -> float:
         sprite = made(portrait).interior.upper_teeth[..., 3].astype(np.float32)
