@@ -31,7 +31,8 @@ class GpuEngine(LiteEngine):
     """`device`: see `open_engine`. `streams` 0 is `STREAMS`."""
 
     def __init__(self, *, size_px: int = 512, streams: int = 0, device: str = "auto") -> None:
-        super().__init__(size_px=size_px, streams=streams or STREAMS)
+        super().__init__(size_px=size_px, streams=streams)
+        self._asked, self.streams = self.streams, streams or STREAMS
         self._device = device
         self._opened: Painter | None = None
 
@@ -46,6 +47,7 @@ class GpuEngine(LiteEngine):
                     raise
                 log.warning("%s; the processor draws", error)
                 self._opened = CpuPainter()
+                self.streams = self._asked
         return self._opened
 
     def push_together(self, pushes: Sequence[Push]) -> list[list[FrameChunk]]:

@@ -31,6 +31,7 @@ from sonic_stream.engines.lite.gpu.sampling import (
     sample,
     stacked,
 )
+from sonic_stream.engines.lite.gpu.window import Window
 from sonic_stream.engines.lite.render import eyes_move
 
 LOOK = ("lids", "blink", "comes", "across", "down", "centre", "left", "right")
@@ -63,45 +64,6 @@ def draw_eyes(canvas: Canvas, extent: Extent) -> None:
     ]
     if jobs:
         _Eyes(canvas, extent, jobs).draw()
-
-
-@dataclass(frozen=True)
-class _Window:
-    """First and last rows and columns [m] of nodes."""
-
-    top: Tensor
-    bottom: Tensor
-    left: Tensor
-    right: Tensor
-
-    def cropped(self, grids: Tensor) -> Tensor:
-        """[m, C, rows, columns], the values at the window's edge beyond it."""
-        count, _, rows, columns = grids.shape
-        each = torch.arange(count, device=grids.device)[:, None, None]
-        y = _between(rows, self.top, self.bottom)[:, :, None]
-        x = _between(columns, self.left, self.right)[:, None]
-        return grids[each, :, y, x].permute(0, 3, 1, 2)
-
-    def pixels(self, patches: Patches, cell: int) -> Tensor:
-        """1 where the window's pixels are [m, 1, h, w]."""
-        y = torch.arange(patches.height, device=self.top.device) // cell
-        x = torch.arange(patches.width, device=self.top.device) // cell
-        rows = (y >= self.top[:, None]) & (y <= self.bottom[:, None])
-        columns = (x >= self.left[:, None]) & (x <= self.right[:, None])
-        return (rows[:, None, :, None] & columns[:, None, None]).float()
-
-
-def _span(shown: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
-    """First and last hit [m] of flags [m, n]; none is beyond `last`."""
-    hits, count = shown.float(), shown.shape[1]
-    first, after = hits.argmax(1), hits.flip(1).argmax(1)
-    return first, torch.minimum(count - 1 - after, last.long())
-
-
-def _between(count: int, first: Tensor, last: Tensor) -> Tensor:
-    """Indices [m, count], none outside of first..last."""
-    index = torch.arange(count, device=first.device)
-    return torch.minimum(torch.maximum(index, first[:, None]), last[:, None])
 
 
 class _Eyes:
@@ -142,13 +104,11 @@ class _Eyes:
             region = self._close(region, nodes, curves, seen)
         self._patches.add(self._pixels, (region - before) * self._own())
 
-    def _window(self, nodes: EyeNodes) -> _Window:
+    def _window(self, nodes: EyeNodes) -> Window:
         """Around the nodes that gaze and blink change, as in `draw_eye`."""
-        near = near_opening(nodes)
-        last_column, last_row = (self._numbers["size"] - 1).unbind(1)
-        return _Window(*_span(near.any(2), last_row), *_span(near.any(1), last_column))
+        return Window.around(near_opening(nodes), self._numbers["size"])
 
-    def _cropped(self, window: _Window, nodes: EyeNodes, curves: Tensor) -> tuple[EyeNodes, Tensor]:
+    def _cropped(self, window: Window, nodes: EyeNodes, curves: Tensor) -> tuple[EyeNodes, Tensor]:
         """The nodes at the window's edge go on beyond it; the shift's too."""
         own = torch.stack([nodes.x, nodes.v, nodes.to_lower, nodes.height], 1)
         grids = window.cropped(torch.cat([self._shift, own, curves], 1))

@@ -25,6 +25,7 @@ from sonic_stream.engines.lite.gpu.sampling import (
     stacked,
 )
 from sonic_stream.engines.lite.gpu.warps import carried, forward, inverse, moved
+from sonic_stream.engines.lite.gpu.window import Window
 from sonic_stream.engines.lite.inside import PARTS, Placed, inside_of
 from sonic_stream.engines.lite.render import mouth_moves
 from sonic_stream.engines.lite.shading import fold_depths
@@ -50,7 +51,7 @@ def _numbers(index: int, row: Row) -> dict[str, npt.ArrayLike]:
     placed = {sprite.part: sprite for sprite in (*inside.behind, *inside.before)}
     corner = np.array([patch.x0, patch.y0], np.float32)
     return {
-        "row": index, "x0": patch.x0, "y0": patch.y0, "height": patch.height,
+        "row": index, "x0": patch.x0, "y0": patch.y0, "size": patch.x.shape[::-1],
         "drives": drives_of(resident, motion), "turn": turn_of(pose),
         "active": activity(motion), "folds": fold_depths(motion.coefficients),
         "shade": np.trunc(latents.folds.colour), "half": latents.half_width,
@@ -100,7 +101,8 @@ class _Mouths:
     def draw(self) -> None:
         up, down = self._shifts()
         opening = self._opening(up, down)
-        upper, lower = self._layers(up, down)
+        upper = self._layer(up, opening.upper)
+        lower = self._layer(down, 1 - opening.upper)
         lower = blend(lower, self._inside(opening), opening.lower)
         mouth = blend(upper, lower, opening.upper)
         shade = self._numbers["shade"][:, :, None, None]
@@ -150,13 +152,11 @@ class _Mouths:
         slope = torch.sqrt(gx * gx + gy * gy) / (8 * self._cell)
         return offset / torch.maximum(slope, 0.5 / self._number("half"))
 
-    def _layers(self, up: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:
-        """The portrait's pixels under both layers' shifts [m, 3, h, w]."""
-        at = [self._patches.positions(shift, self._cell, self._factor) for shift in (up, down)]
-        scenes = [row.scene for row in self._rows]
-        # Side by side in width, so that a scene's are sampled together.
-        both = sampled(scenes, torch.cat(at, 2), 3)
-        return both[..., : self._patches.width], both[..., self._patches.width :]
+    def _layer(self, shift: Tensor, cover: Tensor) -> Tensor:
+        """The portrait's pixels under a layer's shift [m, 3, h, w]; right where it covers."""
+        window = Window.around(cover[:, 0] > 0, self._numbers["size"], self._cell)
+        at = self._patches.positions(window.cropped(shift), self._cell, self._factor)
+        return sampled([row.scene for row in self._rows], at, 3)
 
     def _inside(self, opening: _Opening) -> Tensor:
         """Cavity, tongue and teeth [m, 3, h, w], shaded by the lips."""
@@ -194,6 +194,7 @@ class _Mouths:
         count = rows.shape[2]
         top = (rows.argmax(2, keepdim=True) - 2).clamp(min=0)
         last = count - 1 - rows.flip(2).argmax(2, keepdim=True)
-        stop = torch.minimum(last + 3, self._number("height").long())
+        height = self._numbers["size"][:, 1, None, None, None].long() * self._cell
+        stop = torch.minimum(last + 3, height)
         index = torch.arange(count, device=rows.device)[:, None]
         return ((index - top) / (stop - top - 1).clamp(min=1)).clip(0, 1)

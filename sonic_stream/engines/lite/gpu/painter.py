@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -30,14 +29,6 @@ from sonic_stream.engines.lite.warp import pose_of
 from sonic_stream.media import ByteArray, IdentityLatents
 
 MAX_PIXELS = 32 << 20  # of a batch: some 3 GB are in flight then
-
-
-@dataclass(frozen=True)
-class _Made:
-    """Pictures on their way to the host: [n, S, S, 3 or 4], in the order of `shots`."""
-
-    shots: Sequence[int]
-    pixels: Tensor
 
 
 class TorchPainter:
@@ -81,19 +72,17 @@ class TorchPainter:
         order = sorted(range(len(wanted)), key=lambda index: _apart(wanted[index][1]))
         rows = [Row(wanted[index][1], wanted[index][0].motion) for index in order]
         pixels, coverage = self._drawn(rows)
-        place = {index: row for row, index in enumerate(order)}
-        first = 0
-        opaque: list[int] = []
+        places = iter(np.argsort(order).tolist())
+        shown = []
         for shot in shots:
-            layers = [place[first + i] for i in range(len(shot.layers))]
+            layers = [next(places) for _ in shot.layers]
             _faded(pixels, coverage, layers, [share for _, share in shot.layers])
-            opaque.append(layers[-1])
-            first += len(layers)
-        return self._fetched(shots, opaque, pixels, coverage)
+            shown.append(layers[-1])
+        return self._fetched(shots, shown, pixels, coverage)
 
     def _drawn(self, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
-        """[n, S, S, 3] before their backgrounds where these are opaque, and coverage
-        [n, S, S]."""
+        """Pictures [n, S, S, 3] and, of those with alpha, its coverage [n, S, S]; the others are
+        before their backgrounds."""
         canvas, coverage = self._persons(rows)
         self._extent = self._extent.joined(*(row.scene.resident.extent for row in rows))
         draw_eyes(canvas, self._extent)

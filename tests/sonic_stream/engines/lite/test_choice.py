@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sonic_stream.avatars import load_avatar
-from sonic_stream.engine import StreamOptions, load_engine
+from sonic_stream.engine import StreamOptions, load_engine, streams_of
 from sonic_stream.engines.lite import choice
 from sonic_stream.engines.lite.painter import CpuPainter
 from sonic_stream.media import AudioChunk
@@ -44,6 +44,7 @@ def test_a_driver_without_a_card_leaves_the_pictures_to_the_processor(
         silence = np.zeros(engine.spec.latency_samples, np.float32)
         made.append(stream.push(AudioChunk(silence, 16000, 0))[0].frames)
         assert isinstance(engine.painter, CpuPainter)
+        assert streams_of(engine) == 0
     assert np.array_equal(*made)
     assert "the processor draws" in caplog.text
 

@@ -27,10 +27,9 @@ def test_sampling_is_that_of_remap(seed: int, height: int, width: int, border: s
     at = np.minimum(at, np.array([width + 2, height + 2], np.float32))  # mirrored once
     theirs = cv2.remap(picture, at, None, cv2.INTER_LINEAR, borderMode=BORDERS[border])
     source = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
-    ours = in_bytes(sample(source, torch.from_numpy(at)[None], border))[0].permute(1, 2, 0)
-    difference = np.abs(ours.numpy() - theirs)
-    assert difference.max() <= 1
-    assert difference.mean() < 0.03  # halves are rounded either way
+    ours = sample(source, torch.from_numpy(at)[None], border)[0].permute(1, 2, 0)
+    assert np.abs(ours.numpy() - theirs).max() < 0.53  # theirs are rounded
+    assert np.abs(in_bytes(ours).numpy() - theirs).max() <= 1
 
 
 @pytest.mark.parametrize("cell", [2, 4, 8])
