@@ -80,12 +80,14 @@ async def attend(client: Control, watched: Watched) -> None:
 
 
 @asynccontextmanager
-async def speaking(server: RealServer, portrait: int, sound: str) -> AsyncIterator[Watched]:
+async def speaking(server: RealServer, portrait: int, sound: bytes) -> AsyncIterator[Watched]:
     """A session that speaks and is watched for as long as the block lasts."""
     async with studio(server.url) as (client, welcome), viewer("vp8") as (peer, offer):
+        place, token = "/api/files?name=voice.wav", welcome["resume"]
+        _, file = await asyncio.to_thread(call, server, "POST", place, sound, token)
         await client.send("portrait", id=welcome["portraits"][portrait]["id"])
         await client.send("set", loop=True)
-        await client.send("play", file=sound)
+        await client.send("play", file=file["id"])
         await client.send("offer", sdp=offer)
         watched = Watched()
         receive(peer.getTransceivers()[1].receiver, watched)
@@ -116,12 +118,11 @@ async def measure(count: int, options: argparse.Namespace, sound: bytes) -> Figu
         "limits": {"sessions": count},
     }  # fmt: skip
     with real_server(**sections) as server:
-        file = call(server, "POST", "/api/files?name=voice.wav", sound)[1]["id"]
         async with AsyncExitStack() as stack:
             sessions = []
             for index in range(count):
                 portrait = 0 if options.same else index % 3
-                sessions.append(await stack.enter_async_context(speaking(server, portrait, file)))
+                sessions.append(await stack.enter_async_context(speaking(server, portrait, sound)))
                 await asyncio.sleep(options.apart_s)
             await asyncio.sleep(SETTLE_S)
             return await observed(server, sessions, options.seconds)

@@ -7,4 +7,4 @@ import sys
 from avatar_server.worker.process import run
 
 logging.basicConfig(level=logging.INFO, format="%(levelname)s worker: %(message)s")
-run(int(sys.argv[1]), **json.loads(sys.argv[2]))
+run(int(sys.argv[1]), json.loads(sys.argv[2]))

@@ -35,18 +35,19 @@ GREETING = -1  # what a worker says of itself belongs to no stream
 
 @dataclass(frozen=True, slots=True)
 class EngineRequest:
-    """Which engine a worker loads, and how long that may take. `identity`: a prepared portrait by
-    which it measures how many streams it has time for."""
+    """Which engine a worker loads, and how long that may take. `places`: how many streams it hosts;
+    0: the engine's word, or what it measures with a prepared portrait, `identity`."""
 
     name: str
     size_px: int
     settings: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     start_timeout_s: float = START_TIMEOUT_S
     identity: str = ""
+    places: int = 0
 
     def as_json(self) -> str:
         fields = {"name": self.name, "size_px": self.size_px, "settings": dict(self.settings)}
-        return json.dumps(fields | {"identity": self.identity})
+        return json.dumps(fields | {"identity": self.identity, "places": self.places})
 
 
 class WorkerProcess:

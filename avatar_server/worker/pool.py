@@ -92,7 +92,6 @@ class WorkerPool:
         self._clock = clock
         self._spare = spare
         self._limit = limit
-        self._places = 1  # of a process; known once the first one is loaded
         self._hosts: list[_Host] = []
         self._opened = 0
         self._closed = False
@@ -169,7 +168,7 @@ class WorkerPool:
 
     def _begin(self) -> _Host:
         load = asyncio.create_task(WorkerProcess.start(self._engine), name="worker start")
-        host = _Host(load, self._places)
+        host = _Host(load, self._engine.places or 1)
         load.add_done_callback(lambda _: self._loaded(host))
         self._hosts.append(host)
         return host
@@ -177,7 +176,9 @@ class WorkerPool:
     def _loaded(self, host: _Host) -> None:
         worker = _worker_of(host)
         if worker is not None:
-            host.places = self._places = worker.streams
+            host.places = worker.streams
+            # Said to the next ones: measured beside busy processes it would be another number.
+            self._engine = replace(self._engine, places=worker.streams)
             self._refill()
 
     def _forget(self, host: _Host) -> None:

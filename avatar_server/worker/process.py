@@ -323,25 +323,26 @@ def spec_from(fields: dict[str, Any]) -> EngineSpec:
     return EngineSpec(**(fields | {"fps": Fraction(*fields["fps"])}))
 
 
-def run(
-    descriptor: int, name: str, size_px: int, settings: dict[str, Any], identity: str = ""
-) -> None:
-    """The worker process's life. The server ends it by closing the connection.
+def places_of(engine: Engine, identity: str) -> int:
+    """How many streams it hosts, by the engine's word, or measured with a portrait's file."""
+    if streams := streams_of(engine):
+        return streams
+    return measured_places(engine, IdentityLatents.load(Path(identity))) if identity else 1
 
-    `identity`: of a portrait to rehearse with, so that the first picture comes as soon as any."""
+
+def run(descriptor: int, request: dict[str, Any]) -> None:
+    """The worker process's life; `request`: an `EngineRequest`'s fields. The server ends it by
+    closing the connection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the server's affair
     cv2.setNumThreads(1)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     connection = socket.socket(fileno=descriptor)
     try:
-        engine = load_engine(name, size_px=size_px, **settings)
+        size_px, settings = request["size_px"], request["settings"]
+        engine = load_engine(request["name"], size_px=size_px, **settings)
         engine.warm_up()
-        places = streams_of(engine)
-        if not places:
-            places = (
-                measured_places(engine, IdentityLatents.load(Path(identity))) if identity else 1
-            )
-    except (ValueError, TypeError) as error:
+        places = request["places"] or places_of(engine, request["identity"])
+    except (ValueError, TypeError, OSError) as error:
         connection.sendall(encode(WireMessage("failed", {"message": str(error)})))
         return
     gc.collect()
