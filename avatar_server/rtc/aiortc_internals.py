@@ -11,7 +11,7 @@
 * A relay that is learnt of after the offer was made gets a candidate all the same; stock aiortc
   gathers once.
 * A peer that answers no check for five seconds is gone; stock aioice waits for half a minute,
-  and its place stays taken.
+  and its place stays taken. One that was closed while it came about is asked no more.
 """
 
 from __future__ import annotations
@@ -139,6 +139,14 @@ def _patch_consent() -> None:
         raise RuntimeError("aioice changed: it has no CONSENT_INTERVAL and CONSENT_FAILURES")
     aioice.ice.CONSENT_INTERVAL = CONSENT_INTERVAL_S
     aioice.ice.CONSENT_FAILURES = CONSENT_FAILURES
+    stock = aioice.ice.Connection.query_consent
+
+    @functools.wraps(stock)
+    async def of_the_living(self: Any) -> None:
+        if not self._closing:
+            await stock(self)
+
+    aioice.ice.Connection.query_consent = of_the_living
 
 
 def _passed_check(connection: aioice.ice.Connection, addr: tuple[str, int]) -> bool:

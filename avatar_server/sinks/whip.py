@@ -115,7 +115,10 @@ class Whip:
             made = await self._post(peer.offer_sdp)
             resource = made.resource
             relays, refused = self._relays(made.links)
-            await peer.accept(made.answer, relays)
+            if not self._closing:
+                await peer.accept(made.answer, relays)
+            if self._closing:
+                return
             self._peer = peer
             self._feed.refresh()
             await self._while_connected(peer, refused)
