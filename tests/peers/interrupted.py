@@ -46,10 +46,11 @@ async def facts_with(server: RealServer, session: str, **wanted: object) -> dict
 
 async def record(server: RealServer, sound: bytes, offset_ms: int, talks_s: Sequence[float]) -> str:
     """The name of a recording of talk that is interrupted several times."""
-    _, file = call(server, "POST", "/api/files?name=talk.wav", sound)
     async with control(server.url) as client:
         await client.send("hello")
-        session = (await client.expect("welcome"))["session"]
+        welcome = await client.expect("welcome")
+        session, token = welcome["session"], welcome["resume"]
+        _, file = call(server, "POST", "/api/files?name=talk.wav", sound, token)
         await client.send("set", motion_scale=0, lip_sync_offset_ms=offset_ms)
         async with heartbeat(client):
             await asyncio.sleep(abs(offset_ms) / 40)  # the slew, and a little more
