@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from benchmarks.pictures.poses import compared, shown
 from sonic_stream.avatars import ORDER, load_avatar
 from sonic_stream.engine import Portrait, StreamOptions, load_engine
-from sonic_stream.engines.lite.fields import COEFFICIENTS
 from sonic_stream.engines.lite.gpu.painter import TorchPainter
 from sonic_stream.engines.lite.motion import Motion
 from sonic_stream.engines.lite.painter import CpuPainter, Shot
@@ -68,7 +67,7 @@ def test_visemes_blinks_turns_and_gazes_before_every_background(
 ) -> None:
     motions = list(compared().values())
     if options == BACKGROUNDS[0]:
-        motions = [motion for group in shown().values() for motion in group.values()]
+        motions = MOTIONS
     shows = [(identity_of(avatar, 128), options) for avatar in ORDER]
     compare(painter_of(device), shows, motions + EXTREMES)
 
@@ -81,27 +80,26 @@ def test_larger_pictures(device: str, size_px: int, avatar: str) -> None:
     compare(painter_of(device), shows, some + EXTREMES[:1])
 
 
-# The processor blends backgrounds in only where the person is expected; further they hardly come.
-POSE = (9, 6, 5, 5, 4)
+MOTIONS = [motion for group in shown().values() for motion in group.values()]
 
 
 @given(
-    coefficients=st.lists(
-        st.floats(0, 1, width=32), min_size=len(COEFFICIENTS), max_size=len(COEFFICIENTS)
-    ),
-    pose=st.tuples(*(st.floats(-limit, limit) for limit in POSE)),
+    pair=st.tuples(st.sampled_from(MOTIONS), st.sampled_from(MOTIONS), st.floats(0, 1)),
+    pose=st.tuples(*(st.floats(-limit, limit) for limit in (9, 6, 5, 5, 4))),
     gaze=st.tuples(st.floats(-1, 1), st.floats(-1, 1)),
     lids=st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(-1, 1)),
 )
 @settings(max_examples=40, deadline=None)
-def test_any_motion(
-    coefficients: list[float],
+def test_anything_between(
+    pair: tuple[Motion, Motion, float],
     pose: tuple[float, ...],
     gaze: tuple[float, float],
     lids: tuple[float, float, float],
 ) -> None:
+    one, other, share = pair
+    between = one.coefficients * np.float32(share) + other.coefficients * np.float32(1 - share)
     tongue, blink, wide = lids
-    motion = Motion(np.array(coefficients, np.float32), tongue, *pose, blink, *gaze, wide)
+    motion = Motion(between, tongue, *pose, blink, *gaze, wide)
     compare(TorchPainter("cpu"), [(identity_of("nia", 128), StreamOptions())], [motion])
 
 
