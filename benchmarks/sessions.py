@@ -53,6 +53,8 @@ class Watched:
 
     @property
     def fps(self) -> float:
+        if len(self.pictures) < 2:
+            return 0.0
         (first, _), (last, _) = self.pictures[0], self.pictures[-1]
         return (len(self.pictures) - 1) * RTP_HZ / (last - first)
 
@@ -146,8 +148,8 @@ async def observed(server: RealServer, sessions: list[Watched], seconds: float) 
         "memory_mib": round(sum(memory), 1),
         "worker_memory_mib": round(sum(memory[1:]), 1),
         "fps_min": round(min(watched.fps for watched in sessions), 2),
-        "skew_ms_p95": max(watched.stats["skew_ms"] for watched in sessions),
-        "late_ms_p95": round(max(np.percentile(w.late_ms, 95) for w in sessions), 1),
+        "skew_ms_p95": max(w.stats["skew_ms"] or 0.0 for w in sessions),
+        "late_ms_p95": round(max(np.percentile(w.late_ms, 95) for w in sessions if w.fps), 1),
         "dropped": sum(w.stats["drops"] - w.drops_before for w in sessions),
     }
 

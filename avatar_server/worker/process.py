@@ -95,19 +95,20 @@ class HostedStream:
     def take(self) -> Push:
         """The next piece of waiting sound: up to the end of the hop that it makes due.
 
-        Late means that it is not drawn if the next hop has been heard already. What nobody watches
-        is not drawn either.
+        Late means that it is not drawn if the next hop has been heard already, and that all but the
+        newest hops is taken: else a stream whose neighbours take as long as a hop would stay late,
+        and never be drawn. What nobody watches is not drawn either.
         """
         spec = self.spec
         hop_samples = spec.hop_frames * WIRE_RATE_HZ * spec.fps.denominator // spec.fps.numerator
         late = self._waiting_samples() > hop_samples + LATE_SAMPLES
         pieces, made, first = [], 0, self.waiting[0]
-        while self.waiting and not made:
+        while self.waiting and (not made or (late and self._waiting_samples() >= 2 * hop_samples)):
             chunk = self.waiting.popleft()
             pieces.append(self.decimator.push(chunk.samples))
             before = spec.frames_ready(self.heard_samples)
             self.heard_samples += len(pieces[-1])
-            made = spec.frames_ready(self.heard_samples) - before
+            made += spec.frames_ready(self.heard_samples) - before
         watched = bool(self.encoders)
         render = watched and (not late or self._waiting_samples() < hop_samples)
         self.dropped += made if watched and not render else 0

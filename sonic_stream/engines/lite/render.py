@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import cv2
 import numpy as np
 
 from sonic_stream.engines.lite.draw_eye import draw_eye
@@ -66,6 +65,4 @@ class Renderer:
         whole = self._latents.whole
         if not self._bands:
             return self._warper.sample(whole, shift), None
-        drawn = self._warper.sample_bands(shift, self._bands)
-        picture = cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB)
-        return np.asarray(picture), np.asarray(cv2.extractChannel(drawn, 3))
+        return self._warper.sample_bands(shift, self._bands)

@@ -109,17 +109,21 @@ class Warper:
             cv2.remap(part, at, between, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         )
 
-    def sample_bands(self, shift: FloatArray, bands: list[Window]) -> ByteArray:
-        """The whole picture [S, S, 4] of a cut-out, made within the bands only; the rest is 0."""
+    def sample_bands(self, shift: FloatArray, bands: list[Window]) -> tuple[ByteArray, ByteArray]:
+        """The colours [S, S, 3] and the coverage [S, S] of a cut-out, made within the bands only;
+        the rest is 0."""
         whole = self._latents.whole
         nodes = self._nodes(whole, shift, None, (0, 0))
-        drawn = np.zeros((whole.height, whole.width, 4), np.uint8)
+        colours = np.zeros((whole.height, whole.width, 3), np.uint8)
+        coverage = np.zeros(colours.shape[:2], np.uint8)
         for band in bands:
             rows, columns = band
             some = nodes[rows.start : rows.stop + 2, columns.start : columns.stop + 2]
             box = pixels_of(band, whole.cell)
-            _remapped(self._latents.source, *_fixed_point(some, whole.cell), drawn[box])
-        return drawn
+            drawn = _remapped(self._latents.source, *_fixed_point(some, whole.cell))
+            cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB, colours[box])
+            cv2.extractChannel(drawn, 3, coverage[box])
+        return colours, coverage
 
     def _positions(
         self,
@@ -224,13 +228,10 @@ def _fixed_point(
 
 
 def _remapped(
-    source: ByteArray,
-    at: npt.NDArray[np.int16],
-    part: npt.NDArray[np.uint16],
-    into: ByteArray | None = None,
+    source: ByteArray, at: npt.NDArray[np.int16], part: npt.NDArray[np.uint16]
 ) -> ByteArray:
     return np.asarray(
-        cv2.remap(source, at, part, cv2.INTER_LINEAR, into, borderMode=cv2.BORDER_REFLECT_101)
+        cv2.remap(source, at, part, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     )
 
 

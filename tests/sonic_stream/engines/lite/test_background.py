@@ -11,7 +11,7 @@ import pytest
 
 from sonic_stream.avatars import load_avatar
 from sonic_stream.engine import StreamOptions, load_engine
-from sonic_stream.engines.lite.background import Scene
+from sonic_stream.engines.lite.background import Scene, cut_of
 from sonic_stream.engines.lite.fields import INDEX
 from sonic_stream.engines.lite.identity import Latents, restore
 from sonic_stream.engines.lite.motion import Motion, no_coefficients
@@ -47,6 +47,20 @@ def test_the_own_background_stands_still_and_at_rest_nothing_changes(latents: La
     turned = drawn(latents, "keep", TURNED).astype(int)
     assert np.abs(turned - rest)[far(latents)].max() == 0
     assert np.abs(turned - rest)[~far(latents)].mean() > 2
+
+
+@pytest.mark.parametrize("background", ["keep", "#00c81e"])
+def test_the_background_is_laid_wherever_it_can_be_seen(latents: Latents, background: str) -> None:
+    """Only windows of the picture are blended; the others are opaque however the person moves."""
+    cut = cut_of(latents, background, alpha=False)
+    assert cut is not None
+    for side in (-1, 1):
+        motion = Motion(yaw_deg=6 * side, roll_deg=3 * side, shift_x=9 * side, shift_y=-6 * side)
+        front, coverage = Renderer(latents, cut.cutout).draw(motion)
+        assert coverage is not None
+        open_ = 1 - coverage[..., None] / 255
+        whole = np.minimum(front + np.round(cut.behind * open_), 255)
+        assert np.abs(drawn(latents, background, motion) - whole).max() <= 1
 
 
 def test_another_background_is_exact_and_still(latents: Latents, tmp_path: Path) -> None:
