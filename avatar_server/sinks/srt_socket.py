@@ -11,6 +11,7 @@ import ctypes.util
 import socket
 import struct
 import sys
+import threading
 
 from avatar_server.sinks import srt
 from avatar_server.sinks.child_process import ChildFailed
@@ -23,6 +24,8 @@ MISSING = (
 MESSAGE = 1316  # bytes: seven packets of a transport stream
 LOG_CRITICAL = 2
 LINGER, LINGER_S = 7, 1  # what was written is sent before the connection is closed
+PEER_LATENCY, LONGEST_END_S = 44, 1.5
+CONNECTED = 5  # SRTS_CONNECTED
 NO_ANSWER, REJECTED = 1001, 1002  # SRT_ENOSERVER, SRT_ECONNREJ
 # Of srt.h and of access-control: reasons with which another try would end the same.
 FINAL = {
@@ -72,6 +75,13 @@ class SrtSocket:
         return len(data)
 
     def close(self) -> None:
+        """The other side shows what it has after the latency, and forgets it when we are gone."""
+        if self._srt.srt_getsockstate(self._socket) == CONNECTED:
+            latency_ms, size = ctypes.c_int(0), ctypes.c_int(ctypes.sizeof(ctypes.c_int))
+            self._srt.srt_getsockflag(
+                self._socket, PEER_LATENCY, ctypes.byref(latency_ms), ctypes.byref(size)
+            )
+            threading.Event().wait(min(latency_ms.value / 1000, LONGEST_END_S))
         self._srt.srt_close(self._socket)
         self._srt.srt_cleanup()
 
