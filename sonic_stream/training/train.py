@@ -58,7 +58,7 @@ EVENT_WEIGHT = torch.tensor([2.0, 2, 1])  # closures are short and rare: a miss 
 
 @dataclass(frozen=True)
 class Settings:
-    steps: int = 10_500
+    steps: int = 7_500
     batch: int = 32
     learning_rate: float = 2.5e-3
     hidden: int = 192
