@@ -12,8 +12,8 @@ aperture, said to be that of each 40 ms frame's middle, is compared with the mea
 - `lag_ms_median`: lag of the best correlation within 400 ms, over the core clips; > 0 is late
 - `silence_open`, `noise_open`, `burst_open` (loud, after silence), `music_open`: mean aperture
   there, as a share of that in speech
-- `flutter`: rms of the aperture above 6 Hz within sustained vowels, as a share of the opening
-  in speech: a held vowel has a still mouth
+- `vowels_open`: mean aperture within vowels held for a second (`benchmarks.vowels`), as a share
+  of that in speech; `flutter`: rms of the aperture above 6 Hz there, as a share of its mean there
 - `rms_*`: the same of the loudness envelope, what a mouth without phonetics would do
 - `mel_*`: the same of a linear regression from the spectrum, fitted here and now on the other
   speakers' clips (`benchmarks.melridge`)
@@ -33,10 +33,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
-from scipy.signal import lfilter
 
 from benchmarks.melridge import Example, leave_one_out
 from benchmarks.report import Figures, report
+from benchmarks.vowels import LENGTH_S, PAUSE_S, held_vowels
 from sonic_stream.engines.lite.network import (
     FRAME_SAMPLES,
     LOOK_AHEAD_SAMPLES,
@@ -57,9 +57,7 @@ CLOSED_PERCENTILE = 15
 NON_SPEECH_S = 10
 GROUPS = ("core", "grid")
 FLUTTER_HZ = 6
-VOWELS_HZ = (  # formants of a, e, i, o, u
-    (750, 1200, 2500), (450, 1900, 2500), (280, 2250, 2900), (450, 850, 2400), (310, 800, 2250),
-)  # fmt: skip
+EDGE_S = 0.25  # of a vowel
 
 
 @dataclass(frozen=True)
@@ -189,30 +187,14 @@ def non_speech() -> dict[str, FloatArray]:
     }
 
 
-def sustained_vowels() -> FloatArray:
-    """Five vowels by a man and by a woman, a second each: a pulse train with vibrato and breath
-    through three formants [n]."""
-    chance, time_s = np.random.default_rng(3), np.arange(RATE_HZ) / RATE_HZ
-    sounds = []
-    for pitch_hz, throat in ((115, 1.0), (205, 1.15)):
-        phase = 2 * np.pi * np.cumsum(pitch_hz * (1 + 0.01 * np.sin(2 * np.pi * 5 * time_s)))
-        pulses = np.diff(np.floor(phase / RATE_HZ / (2 * np.pi)), prepend=0)
-        source = pulses + 0.01 * chance.standard_normal(RATE_HZ)
-        for formants_hz in VOWELS_HZ:
-            sound = source
-            for formant_hz in formants_hz:
-                radius, angle = 0.975, 2 * np.pi * formant_hz * throat / RATE_HZ
-                sound = lfilter([1], [1, -2 * radius * np.cos(angle), radius**2], sound)
-            sounds.append(sound / np.abs(sound).max() * 0.4)
-    return np.concatenate(sounds).astype(np.float32)
-
-
-def flutter(predict: Predict) -> float:
-    """Rms of what is faster than 6 Hz, away from the vowels' edges."""
-    _, opening = predict(sustained_vowels())
+def held(predict: Predict) -> tuple[float, float]:
+    """Mean opening within held vowels, away from their edges, and the rms of what is faster
+    there than `FLUTTER_HZ`."""
+    times_s, opening = predict(held_vowels())
     fast = opening - gaussian_filter1d(opening, 25 / (2 * np.pi * FLUTTER_HZ))
-    middle = np.arange(len(fast)) % 25
-    return float(np.sqrt(np.mean(fast[(middle >= 8) & (middle < 20)] ** 2)))
+    since_s = times_s % (LENGTH_S + PAUSE_S) - PAUSE_S / 2
+    inside = (since_s > EDGE_S) & (since_s < LENGTH_S - EDGE_S)
+    return float(opening[inside].mean()), float(np.sqrt(np.mean(fast[inside] ** 2)))
 
 
 def evaluate(clips: list[Clip], predict: Predict, out: Path | None) -> dict[str, Score]:
@@ -244,7 +226,8 @@ def openness(clips: list[Clip], predict: Predict) -> dict[str, float]:
         times_s, opening = predict(clip.audio)
         within.append(opening[speech_mask(clip.audio, times_s)])
     spoken = float(np.concatenate(within).mean())
-    return {"flutter": flutter(predict) / spoken} | {
+    vowels, fast = held(predict)
+    return {"vowels_open": vowels / spoken, "flutter": fast / vowels} | {
         f"{name}_open": float(predict(sound)[1].mean()) / spoken
         for name, sound in non_speech().items()
     }

@@ -56,9 +56,9 @@ def train(aligner: Aligner, rows: dataset.Rows, augment: Augment, seed: int, ste
     picker = dataset.crops(rows, CROP_ROWS, SHARES)
     for _ in range(steps):
         crops = dataset.crop(rows, picker.pick(BATCH, chance), CROP_ROWS)
-        heard, speaks = augment(torch.from_numpy(crops.log_mel))
-        names = torch.where(speaks[:, None], torch.from_numpy(crops.classes), SILENCE)
-        logits = aligner(relative(heard))
+        heard = augment(torch.from_numpy(crops.log_mel))
+        names = torch.where(heard.speaks[:, None], torch.from_numpy(crops.classes), SILENCE)
+        logits = aligner(relative(heard.log_mel))
         loss = functional.cross_entropy(logits.flatten(0, 1), names.flatten())
         optimiser.zero_grad()
         loss.backward()

@@ -17,18 +17,31 @@ SILENT_SHARE = 0.15  # crops without speech: loud noise must leave the mouth shu
 
 
 @dataclass(frozen=True)
+class Heard:
+    """What a microphone hears, log-mel [B, T, 80]; which crops hold speech [B]; the speaker's
+    share of each row, the mean over its bands [B, T]."""
+
+    log_mel: Tensor
+    speaks: Tensor
+    share: Tensor
+
+
+@dataclass(frozen=True)
 class Augment:
     """`noise` [m, 80]: log-mel rows to draw noise from, at least as long as a crop."""
 
     noise: Tensor
 
-    def __call__(self, log_mel: Tensor) -> tuple[Tensor, Tensor]:
-        """Clean log-mel [B, T, 80] -> what a microphone hears, and which crops hold speech [B]."""
+    def __call__(self, log_mel: Tensor) -> Heard:
+        """Clean log-mel [B, T, 80], as a microphone would hear it."""
         batch = len(log_mel)
         speaks = torch.rand(batch, 1, 1) >= SILENT_SHARE
-        power = _room(_throat(log_mel).exp() * speaks)
-        power = power + self._noise(power, speaks) * _onset(batch, log_mel.shape[1])
-        return _codec(_microphone(power)), speaks[:, 0, 0]
+        voice = _room(_throat(log_mel).exp() * speaks)
+        noise = self._noise(voice, speaks) * _onset(batch, log_mel.shape[1])
+        gain, floor = _microphone(batch, log_mel.shape[1])
+        gained = (voice + noise) * gain + floor
+        share = (voice * gain / gained).mean(2)
+        return Heard(_codec(_electronics(torch.log(gained))), speaks[:, 0, 0], share)
 
     def _noise(self, power: Tensor, speaks: Tensor) -> Tensor:
         batch, length, _ = power.shape
@@ -71,10 +84,9 @@ def _room(power: Tensor) -> Tensor:
     return torch.stack(heard, 1)
 
 
-def _microphone(power: Tensor) -> Tensor:
-    """Equaliser, band limits, gain with drift, noise floor; some bands lost."""
-    batch, length, bands = power.shape
-    place = torch.arange(bands).float().view(1, 1, bands) / bands
+def _microphone(batch: int, length: int) -> tuple[Tensor, Tensor]:
+    """Equaliser, band limits, gain with drift: factors [B, T, 80]; and the floor [B, 1, 1]."""
+    place = torch.arange(BANDS).float().view(1, 1, BANDS) / BANDS
     curve_db = _uniform(batch, -6, 6) * (place - 0.5) * 2
     for ripples in (1, 2, 3):
         phase = torch.pi * ripples * place + _uniform(batch, 0, 6.28)
@@ -83,11 +95,15 @@ def _microphone(power: Tensor) -> Tensor:
     curve_db = curve_db - _chance(batch, 0.2) * 60 * torch.sigmoid((low - place) * 60)
     curve_db = curve_db - _chance(batch, 0.25) * 60 * torch.sigmoid((place - high) * 60)
     drift_db = _uniform(batch, -6, 6) * torch.linspace(-1, 1, length).view(1, length, 1)
-    gained = power * _decibels(curve_db + _uniform(batch, -34, 10) + drift_db)
-    log_mel = torch.log(gained + torch.exp(_uniform(batch, -18.5, -13)))
+    gain = _decibels(curve_db + _uniform(batch, -34, 10) + drift_db)
+    return gain, torch.exp(_uniform(batch, -18.5, -13))
+
+
+def _electronics(log_mel: Tensor) -> Tensor:
+    """Some bands lost, noise within each band."""
     for _ in range(2):
         log_mel = _lose_bands(log_mel)
-    return log_mel + 0.25 * torch.randn(batch, length, bands) * _chance(batch, 0.5)
+    return log_mel + 0.25 * torch.randn(log_mel.shape) * _chance(len(log_mel), 0.5)
 
 
 def _lose_bands(log_mel: Tensor) -> Tensor:

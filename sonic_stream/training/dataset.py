@@ -5,17 +5,21 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from sonic_stream.media import FloatArray
-from sonic_stream.training.phones import targets
+from sonic_stream.training.phones import CLASS_ID, VOWELS, targets
 from sonic_stream.training.rows import mel_power
 from sonic_stream.training.synth import RATE_HZ, Utterance, both_speeds
 
 # Never trained on.
 HELD_OUT = ("flite:rms", "festival:ked_diphone", "espeak:f3", "espeak:klatt4", "prompts:fr")
+DRAWLING = 0.08  # share of the utterances with one vowel held: hesitation, song
+SHORTEST_DRAWL_ROWS = 8
+VOWEL_IDS = [CLASS_ID[name] for name in VOWELS]
 KINDS = ("espeak", "prompts", "other")  # formant synthesis, recordings, voices made of recordings
 HalfArray = npt.NDArray[np.float16]
 
@@ -48,7 +52,9 @@ def build(utterances: Iterable[Utterance], seed: int) -> Corpus:
     held_out: dict[str, list[Rows]] = {}
     for spoken in utterances:
         where = held_out.setdefault(spoken.voice, []) if spoken.voice in HELD_OUT else train
-        where.extend(rows_of(made) for made in both_speeds(spoken, chance))
+        for made in both_speeds(spoken, chance):
+            rows = rows_of(made)
+            where.append(drawled(rows, chance) if chance.random() < DRAWLING else rows)
     if not train:
         raise ValueError("no utterance could be synthesised: are the speech engines installed?")
     return Corpus(join(train), {voice: join(rows) for voice, rows in held_out.items()})
@@ -63,6 +69,27 @@ def rows_of(spoken: Utterance) -> Rows:
         classes.astype(np.int8),
         np.full(len(power), kind_of(spoken.voice), np.int8),
     )
+
+
+def drawled(rows: Rows, chance: random.Random) -> Rows:
+    """One vowel held for 0.4 to 1.6 s, by going to and fro through its middle; unchanged where
+    none lasts for 80 ms."""
+    vowel = np.isin(rows.classes, VOWEL_IDS)
+    edges = np.flatnonzero(np.diff(rows.classes, prepend=-1, append=-1))
+    runs = [
+        (a, b) for a, b in pairwise(edges.tolist()) if vowel[a] and b - a >= SHORTEST_DRAWL_ROWS
+    ]
+    if not runs:
+        return rows
+    first, last = chance.choice(runs)
+    middle, reach = (first + last) // 2, (last - first) // 4
+    to_and_fro = [
+        *range(middle - reach, middle + reach),
+        *range(middle + reach, middle - reach, -1),
+    ]
+    held = np.resize(to_and_fro, chance.randint(40, 160))
+    index = np.concatenate([np.arange(held[0]), held, np.arange(held[-1] + 1, len(rows.classes))])
+    return Rows(rows.log_mel[index], rows.channels[index], rows.classes[index], rows.kinds[index])
 
 
 def join(parts: list[Rows]) -> Rows:

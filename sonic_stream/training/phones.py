@@ -27,7 +27,8 @@ WEAK = 0.12  # strength of a channel that a class does not speak of
 # measured (open over spread over rounded), consonants without a lip gesture hardly of their own
 # (Keating et al. 1994: they follow the vowels around them). What shuts, tucks or rounds the lips
 # is put on top of that, as a fast gesture upon a slow one (Öhman 1966). A pause keeps the lips
-# apart for a moment (the posture between utterances, Gick et al. 2004).
+# apart for a moment (the posture between utterances, Gick et al. 2004), breathing in (`air`) opens
+# them, and they part (`rdy`) a quarter of a second before the first sound (Palo et al. 2014).
 _TABLE = """
 aa  1:.9    0:1     .05:.4  .15:.5  .1:.4   .35:.5  0:.8    -       1:.9
 ae  .85:.9  0:1     0:.5    0:.5    .5:.6   .45:.5  0:.8    -       .95:.9
@@ -61,6 +62,8 @@ KK  .25:.35 0:.7    0:.06   -       .1:.1   .2:.2   0:.8    .3:.5   .4:.12
 HH  .3:.15  0:.7    -       -       -       .15:.1  0:.8    -       .45:.08
 XX  .3:.3   0:.7    -       -       .1:.1   .2:.15  0:.8    -       .4:.15
 sil 0:.8    0:.6    0:.4    0:.5    0:.5    0:.6    0:1     0:.5    .25:.5
+air .35:.5  0:.8    0:.3    0:.3    .1:.3   .25:.4  0:1     0:.3    .5:.9
+rdy .15:.4  0:.6    0:.2    0:.3    0:.3    .1:.3   0:1     0:.3    .3:.6
 """
 
 
@@ -74,7 +77,7 @@ def _parse(table: str) -> tuple[tuple[str, ...], FloatArray, FloatArray]:
 CLASSES, TARGETS, STRENGTHS = _parse(_TABLE)
 CLASS_ID = {name: i for i, name in enumerate(CLASSES)}
 VOWELS = frozenset(CLASSES[: CLASSES.index("PP")])
-SILENCE = CLASS_ID["sil"]
+SILENCE, BREATH, READY, LABIAL = (CLASS_ID[name] for name in ("sil", "air", "rdy", "PP"))
 # How fast a class lets go of a channel, 1/s: before its core (anticipation) and after it.
 BEFORE = np.array([18, 34, 10, 12, 14, 18, 32, 26, 20], np.float32)
 AFTER = np.array([20, 36, 15, 15, 16, 20, 34, 26, 22], np.float32)
@@ -82,7 +85,8 @@ EXPONENT = 1.3  # above 1: a plateau with steep sides
 CORE = 0.15  # share of a phone at either end that already blends
 SHUTS = {"close": 1.0, "tuck": 0.7, "round": 0.5}  # the share of the opening that each takes
 PAUSE_HELD_S, PAUSE_SHUT_S = 0.15, 0.5  # after the last sound: posture kept, mouth shut
-PAUSE_BEFORE_S = 0.15  # before the next one
+PARTED_S, READY_S = 0.28, 0.16  # before the first one: lips begin to part, posture reached
+SHUT_EARLY_S = 0.08  # of this, a first p, b or m is already shut
 LEAD_S = 0.015  # lips run ahead of the sound that they make
 REACH_S = 0.45  # beyond this no dominance is left
 
@@ -148,7 +152,7 @@ def blend(parts: list[Segment], rows: int, effort: FloatArray | None = None) -> 
     weight = np.full_like(total, 1e-4)
     for index, part in enumerate(parts):
         # Lips meet before the sound stops and part after the burst.
-        inset = CORE * (part.end_s - part.start_s) * (part.phone != CLASS_ID["PP"])
+        inset = CORE * (part.end_s - part.start_s) * (part.phone != LABIAL)
         start, end = part.start_s + inset, part.end_s - inset
         span = slice(
             max(0, int((start - REACH_S) * RATE_HZ)), max(0, int((end + REACH_S) * RATE_HZ) + 1)
@@ -178,11 +182,28 @@ def class_rows(parts: list[Segment], rows: int) -> npt.NDArray[np.int64]:
     return classes
 
 
+def prepared(parts: list[Segment]) -> list[Segment]:
+    """With the posture of somebody about to speak at the end of each pause."""
+    result: list[Segment] = []
+    for part, after in zip(parts, [*parts[1:], None], strict=True):
+        if part.phone != SILENCE or after is None or after.phone in (SILENCE, BREATH):
+            result.append(part)
+            continue
+        end_s = part.end_s - SHUT_EARLY_S * (after.phone == LABIAL)
+        ready_s = max(part.start_s, part.end_s - PARTED_S)
+        shut_s = max(ready_s, end_s)
+        result += [Segment(part.start_s, ready_s, SILENCE), Segment(ready_s, shut_s, READY)]
+        result += [Segment(shut_s, part.end_s, after.phone)] * (shut_s < part.end_s)
+    return result
+
+
 def presence(classes: npt.NDArray[np.int64]) -> FloatArray:
-    """1 while somebody speaks, falling to 0 in a pause, risen again just before the next sound."""
-    spoken = np.flatnonzero(classes != SILENCE)
+    """1 while somebody speaks or breathes in, falling to 0 in a pause, risen again just before the
+    next sound."""
+    spoken = np.flatnonzero((classes != SILENCE) & (classes != BREATH))
+    breathes = (classes == BREATH).astype(np.float32)
     if not len(spoken):
-        return np.zeros(len(classes), np.float32)
+        return breathes
     place = np.arange(len(classes))
     after = np.searchsorted(spoken, place, "right")
     since_s = (place - spoken[np.maximum(after - 1, 0)]) / RATE_HZ
@@ -190,8 +211,8 @@ def presence(classes: npt.NDArray[np.int64]) -> FloatArray:
     until_s = (spoken[np.minimum(after, len(spoken) - 1)] - place) / RATE_HZ
     until_s = np.where(after == len(spoken), np.inf, until_s)
     left = 1 - np.clip((since_s - PAUSE_HELD_S) / (PAUSE_SHUT_S - PAUSE_HELD_S), 0, 1)
-    coming = 1 - np.clip(until_s / PAUSE_BEFORE_S, 0, 1)
-    return np.where(classes != SILENCE, 1, np.maximum(left, coming)).astype(np.float32)
+    coming = 1 - np.clip((until_s - READY_S) / (PARTED_S - READY_S), 0, 1)
+    return np.maximum.reduce([left, coming, breathes]).astype(np.float32)
 
 
 def effort(samples: FloatArray, parts: list[Segment], rate_hz: int) -> FloatArray:
@@ -216,6 +237,7 @@ def targets(
 ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
     """All channels [rows, 11] at 100 Hz and the classes [rows]."""
     classes = class_rows(parts, rows)
+    parts = prepared(parts)
     plain = blend(parts, rows)
     loud = blend(parts, rows, effort(samples, parts, rate_hz)) * HEADROOM
     by_name = dict(zip(BLENDED, plain.T, strict=True))

@@ -8,13 +8,16 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
-from scipy.signal import resample_poly
+from scipy.signal import lfilter, resample_poly
 
 from sonic_stream.media import FloatArray
-from sonic_stream.training.phones import SILENCE, Segment
+from sonic_stream.training.phones import BREATH, SILENCE, Segment
 
 RATE_HZ = 16_000
 PEAK = 0.7
+BREATHING, WAITING = 0.35, 0.2  # shares of the utterances: after a breath, after a long silence
+SMACKING = 0.4  # share of the breaths that begin with the click of parting lips
+PARTED_S = 0.06  # before the sound of a breath
 RESTING = 0.4  # share of the utterances after which the mouth has time to shut
 SHORTEST_S, LONGEST_S = 0.5, 25.0
 
@@ -63,12 +66,42 @@ def varied(source: Utterance, speed: float, silence: Silence) -> Utterance:
     return Utterance(np.pad(sound, edges), parts, source.voice)
 
 
+def breathing(source: Utterance, chance: np.random.Generator) -> Utterance:
+    """With a breath taken in the silence before its words: noise through an open throat, 14 to
+    38 dB below the speech."""
+    first = source.parts[0]
+    end_s = first.end_s - float(chance.uniform(0.12, 0.3))
+    start_s = max(0.1, end_s - float(chance.uniform(0.2, 0.6)))
+    noise = chance.standard_normal(round((end_s - start_s) * RATE_HZ))
+    for formant_hz in chance.uniform((450, 1300, 2200, 3300), (800, 1900, 3000, 4800)):
+        radius, angle = chance.uniform(0.82, 0.95), 2 * np.pi * formant_hz / RATE_HZ
+        noise = lfilter([1, -0.6], [1, -2 * radius * np.cos(angle), radius**2], noise)
+    noise *= np.sin(np.pi * np.linspace(0, 1, len(noise)) ** chance.uniform(0.7, 1.6))
+    if chance.random() < SMACKING:
+        smack = np.exp(-np.arange(len(noise)) / (RATE_HZ * chance.uniform(0.002, 0.008)))
+        noise += smack * chance.standard_normal(len(noise)) * noise.std() * chance.uniform(1, 6)
+    level = 10 ** (chance.uniform(-38, -14) / 20) * float(np.sqrt(np.mean(source.samples**2)))
+    sound, start = source.samples.copy(), round(start_s * RATE_HZ)
+    sound[start : start + len(noise)] += noise * (level / (float(noise.std()) + 1e-9))
+    breath = [
+        Segment(0.0, start_s - PARTED_S, SILENCE),
+        Segment(start_s - PARTED_S, end_s, BREATH),
+        Segment(end_s, first.end_s, SILENCE),
+    ]
+    return Utterance(sound, breath + source.parts[1:], source.voice)
+
+
 def both_speeds(source: Utterance, chance: random.Random) -> Iterator[Utterance]:
-    """As spoken, and slower or faster by 5 to 22 %."""
+    """As spoken, and slower or faster by 5 to 22 %; some after a breath."""
     other = chance.choice([chance.uniform(0.82, 0.95), chance.uniform(1.05, 1.22)])
     for speed in (1.0, other):
         tail_s = chance.uniform(0.5, 1.6) if chance.random() < RESTING else 0.0
-        yield varied(source, speed, Silence(chance.uniform(0.05, 0.5), tail_s))
+        lot = chance.random()
+        waits = lot < BREATHING + WAITING
+        lead_s = chance.uniform(0.5, 1.4) if waits else chance.uniform(0.05, 0.5)
+        made = varied(source, speed, Silence(lead_s, tail_s))
+        breathes = lot < BREATHING
+        yield breathing(made, np.random.default_rng(chance.getrandbits(32))) if breathes else made
 
 
 @dataclass(frozen=True)

@@ -42,12 +42,13 @@ from sonic_stream.training import (
 from sonic_stream.training.augment import Augment
 from sonic_stream.training.evaluate import evaluate
 from sonic_stream.training.model import TorchMotionNet, relative
-from sonic_stream.training.phones import SILENCE
+from sonic_stream.training.phones import BREATH, SILENCE
 from sonic_stream.training.synth import Plan, Utterance
 
 Found = TypeVar("Found", Utterance, prompts.Prompt)
 LOOK_AHEAD_ROWS = 8  # 80 ms at 100 Hz
 CROP_ROWS = 240
+NEAR_ROWS = 8  # 80 ms
 UNSETTLED = 5  # outputs at a crop's start that have heard too little
 WEIGHTS = {"aperture": 6.0, "close": 3.0, "jaw": 2.0, "tuck": 2.0, "jaw_loud": 2.0}
 CHANNEL_WEIGHT = torch.tensor([WEIGHTS.get(name, 1.0) for name in CHANNELS])
@@ -57,7 +58,7 @@ EVENT_WEIGHT = torch.tensor([2.0, 2, 1])  # closures are short and rare: a miss 
 
 @dataclass(frozen=True)
 class Settings:
-    steps: int = 10_500
+    steps: int = 7_500
     batch: int = 32
     learning_rate: float = 2.5e-3
     hidden: int = 192
@@ -158,10 +159,19 @@ def fit(corpus: dataset.Corpus, noises: Tensor, settings: Settings, out: Path) -
 
 
 def _prepare(augment: Augment, crops: dataset.Crops) -> Batch:
-    heard, speaks = augment(torch.from_numpy(crops.log_mel))
-    wanted = torch.from_numpy(crops.channels) * speaks[:, None, None]
-    names = torch.where(speaks[:, None], torch.from_numpy(crops.classes), SILENCE)
-    return Batch(relative(heard), wanted, names)
+    heard = augment(torch.from_numpy(crops.log_mel))
+    classes = torch.from_numpy(crops.classes)
+    audible = torch.where(classes == BREATH, audibility(heard.share), 1.0) * heard.speaks[:, None]
+    wanted = torch.from_numpy(crops.channels) * audible[..., None]
+    return Batch(relative(heard.log_mel), wanted, torch.where(audible > 0.5, classes, SILENCE))
+
+
+def audibility(share: Tensor) -> Tensor:
+    """How far a breath that makes up this share of what is heard [B, T] may open the mouth, 0..1:
+    one that cannot be heard may not, or every silence would count as a possible breath. The lips
+    are apart from a little before it is heard until a little after."""
+    clear = ((share - 0.2) / 0.3).clamp(0, 1)
+    return functional.max_pool1d(clear, 2 * NEAR_ROWS + 1, 1, NEAR_ROWS)
 
 
 def _rate(step: int, steps: int) -> float:

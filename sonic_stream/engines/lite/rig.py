@@ -12,7 +12,7 @@ from sonic_stream.smoothing import AttackRelease
 
 FRAME_S = 0.04
 # Half-lives in seconds at smoothing 1: opening may be calm, closing has to be quick.
-OPEN_HALF_LIFE_S = 0.045
+OPEN_HALF_LIFE_S = 0.03
 CLOSE_HALF_LIFE_S = 0.018
 WIDE = 0.7  # the aperture of an open vowel
 STILL = 0.02  # below this a channel in silence is nothing at all

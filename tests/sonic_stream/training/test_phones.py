@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sonic_stream.engines.lite.network import CHANNEL, CHANNELS
+from sonic_stream.media import FloatArray
 from sonic_stream.training import phones
 from sonic_stream.training.phones import CLASS_ID, CLASSES, Segment
 
@@ -55,6 +56,27 @@ def test_quiet_vowels_open_less() -> None:
 def test_silence_rests() -> None:
     channels, _ = phones.targets(np.zeros(3200, np.float32), word("sil", "sil"), 20, RATE_HZ)
     assert np.abs(channels).max() < 1e-3
+
+
+def test_lips_part_before_the_first_sound_and_are_shut_before_a_first_labial() -> None:
+    silence = np.zeros(int(0.8 * RATE_HZ), np.float32)
+    pause = Segment(0.0, 0.6, CLASS_ID["sil"])
+
+    def opening(first: str) -> FloatArray:
+        parts = [pause, Segment(0.6, 0.8, CLASS_ID[first])]
+        return phones.targets(silence, parts, 80, RATE_HZ)[0][:, CHANNEL["aperture"]]
+
+    assert opening("SS")[25] == 0
+    assert opening("SS")[50] > 0.15
+    assert opening("PP")[42] > 0.1 > 0.02 > opening("PP")[55]
+
+
+def test_breathing_in_opens_the_mouth() -> None:
+    parts = [Segment(0, 0.3, CLASS_ID["sil"]), Segment(0.3, 0.7, CLASS_ID["air"])]
+    parts.append(Segment(0.7, 1.5, CLASS_ID["sil"]))
+    channels, _ = phones.targets(np.zeros(24000, np.float32), parts, 150, RATE_HZ)
+    assert channels[50, CHANNEL["aperture"]] > 0.3
+    assert max(channels[25, CHANNEL["aperture"]], channels[90, CHANNEL["aperture"]]) == 0
 
 
 @given(st.lists(st.sampled_from(CLASSES), min_size=1, max_size=12), st.floats(0.01, 0.3))

@@ -16,7 +16,7 @@ from sonic_stream.engines.lite.network import CHANNEL, CHANNELS, MotionNet  # no
 from sonic_stream.training import dataset, noise, synth, texts, train  # noqa: E402
 from sonic_stream.training.augment import Augment  # noqa: E402
 from sonic_stream.training.evaluate import evaluate, score  # noqa: E402
-from sonic_stream.training.phones import CLASS_ID, SILENCE, Segment  # noqa: E402
+from sonic_stream.training.phones import BREATH, CLASS_ID, SILENCE, Segment  # noqa: E402
 from sonic_stream.training.synth import Utterance  # noqa: E402
 
 RATE_HZ = synth.RATE_HZ
@@ -27,7 +27,7 @@ def vowels_and_pauses(voice: str, seed: int) -> Utterance:
     chance = np.random.default_rng(seed)
     pieces, parts, at_s = [], [], 0.0
     for index in range(8):
-        length_s = float(chance.uniform(0.2, 0.5))
+        length_s = float(chance.uniform(0.2, 0.5) if index % 2 else chance.uniform(0.7, 1.2))
         time_s = np.arange(round(length_s * RATE_HZ)) / RATE_HZ
         tone = 0.3 * np.sign(np.sin(2 * np.pi * chance.uniform(90, 200) * time_s))
         pieces.append(tone if index % 2 else np.zeros(len(time_s)))
@@ -54,7 +54,7 @@ def test_it_learns_and_writes_usable_weights(corpus: dataset.Corpus, tmp_path: P
     settings = train.Settings(steps=50, batch=8, hidden=32)
     net = train.fit(corpus, noises, settings, tmp_path)
     scores = evaluate(net, corpus.held_out, train.LOOK_AHEAD_ROWS)["flite:rms"]
-    assert scores["speech"] > 0.4  # its short pauses half count as speech
+    assert scores["speech"] > 0.4
     assert scores["jaw"] > 0.6
     assert scores["aperture"] > 0.6
     assert MotionNet.load(tmp_path / "lite.safetensors").init_state().hidden.shape == (1, 32)
@@ -67,10 +67,12 @@ def test_targets_are_late_by_the_look_ahead() -> None:
 
 def test_crops_without_speech_ask_for_a_still_mouth() -> None:
     torch.manual_seed(3)
-    heard, speaks = Augment(torch.full((1000, 80), -6.0))(torch.zeros(64, 60, 80))
-    assert heard.shape == (64, 60, 80)
-    assert bool(torch.isfinite(heard).all())
-    assert 0 < int((~speaks).sum()) < 32
+    heard = Augment(torch.full((1000, 80), -6.0))(torch.zeros(64, 60, 80))
+    assert heard.log_mel.shape == (64, 60, 80)
+    assert bool(torch.isfinite(heard.log_mel).all())
+    assert 0 < int((~heard.speaks).sum()) < 32
+    assert float(heard.share[~heard.speaks].max()) == 0
+    assert 0 < float(heard.share[heard.speaks].min()) < float(heard.share.max()) <= 1
 
 
 def test_each_kind_of_voice_gets_its_share(corpus: dataset.Corpus) -> None:
@@ -89,6 +91,42 @@ def test_a_faster_voice_is_shorter_and_its_phones_move_along() -> None:
     assert abs(len(fast.samples) - 0.3 * RATE_HZ - len(source.samples) / 1.25) < 10
     assert fast.parts[0] == Segment(0.0, 0.1, SILENCE)
     assert abs(fast.parts[-1].end_s - 0.1 - source.parts[-1].end_s / 1.25) < 1e-6
+
+
+def test_a_breath_comes_before_the_words_and_is_quieter() -> None:
+    source = synth.varied(vowels_and_pauses("flite:slt", 1), 1.0, synth.Silence(1.0))
+    made = synth.breathing(source, np.random.default_rng(2))
+    assert [p.phone for p in made.parts[:3]] == [SILENCE, BREATH, SILENCE]
+    assert made.parts[2].end_s == source.parts[0].end_s
+    assert made.parts[3:] == source.parts[1:]
+    start, end = (round(t * RATE_HZ) for t in (made.parts[1].start_s, made.parts[1].end_s))
+    changed = np.flatnonzero(made.samples != source.samples)
+    assert start < changed[0] < changed[-1] < end  # the lips part first
+    breath, speech = made.samples[start:end].std(), source.samples.std()
+    assert speech / 100 < breath < speech / 4
+
+
+def test_a_breath_opens_the_mouth_as_far_as_it_is_heard() -> None:
+    share = torch.zeros(3, 100)
+    share[:, 40:60] = torch.tensor([[0.2], [0.35], [0.9]])
+    asked = train.audibility(share)
+    assert asked[:, 50].tolist() == pytest.approx([0, 0.5, 1])
+    assert asked[2, 35] == 1  # the lips part first
+    assert asked[2, 20] == asked[2, 80] == 0
+
+
+def test_a_vowel_is_held_and_nothing_else_changes() -> None:
+    rows = dataset.rows_of(vowels_and_pauses("flite:slt", 1))
+    longer = dataset.drawled(rows, random.Random(4))
+    more = len(longer.classes) - len(rows.classes)
+    assert 0 < more <= 160
+    vowels = [int((r.classes == CLASS_ID["aa"]).sum()) for r in (rows, longer)]
+    assert vowels[1] - vowels[0] == more
+    assert len(np.flatnonzero(np.diff(longer.classes))) == len(
+        np.flatnonzero(np.diff(rows.classes))
+    )
+    silent = replace(rows, classes=np.full_like(rows.classes, SILENCE))
+    assert dataset.drawled(silent, random.Random(4)) is silent
 
 
 def test_score_of_a_perfect_answer_is_one() -> None:
