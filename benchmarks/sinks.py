@@ -171,7 +171,7 @@ async def run(options: argparse.Namespace) -> Figures:
             if "encodes" in wanted:
                 figures["encodes_per_frame"] = await encodes_per_frame(server)
     if "barge_in" in wanted:
-        figures |= await barge_in.measure(options.repeats, "testcard")
+        figures |= await barge_in.heard(options.repeats, "testcard")
     if "alpha" in wanted:
         figures |= await alpha_figures()
     return figures
