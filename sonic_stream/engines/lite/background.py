@@ -15,7 +15,7 @@ import numpy as np
 from sonic_stream.engines.lite.identity import OFF_GRID, Latents, studio_wall
 from sonic_stream.engines.lite.motion import Motion
 from sonic_stream.engines.lite.render import Renderer
-from sonic_stream.engines.lite.warp import open_windows, pixels_of
+from sonic_stream.engines.lite.warp import pixels_of
 from sonic_stream.media import ByteArray
 
 BLUR_SHARE = 0.022  # of the picture's side
@@ -44,11 +44,7 @@ class Scene:
         self._transparent = cut is not None and cut.straight
         self._behind = cut.behind if cut else None
         self._renderer = Renderer(latents, cut.cutout if cut else None)
-        self._open: list[tuple[slice, slice]] = []  # where the background may be seen
-        if cut is not None:
-            cover = cut.cutout[:: latents.enlarged, :: latents.enlarged, 3]
-            windows = open_windows(cover, latents.whole)
-            self._open = [pixels_of(window, latents.whole.cell) for window in windows]
+        self._open = [pixels_of(window, latents.whole.cell) for window in self._renderer.open]
 
     @property
     def has_alpha(self) -> bool:

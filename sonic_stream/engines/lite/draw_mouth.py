@@ -38,17 +38,20 @@ class MouthPainter:
         self._warper = warper
         self._feather = feather(latents.mouth.width, latents.mouth.height)
 
-    def draw(self, picture: ByteArray, motion: Motion, pose: Pose) -> None:
-        """Over `picture` [S, S, 3], in place."""
+    def draw(self, picture: ByteArray, motion: Motion, pose: Pose, shift: FloatArray) -> None:
+        """Over `picture` [S, S, 3], in place, which was sampled under the shift of the whole."""
         patch, warper = self._latents.mouth, self._warper
-        up = warper.backward(patch, "upper", motion, pose)
-        down = warper.backward(patch, "lower", motion, pose)
+        around = warper.part_of_whole(patch, shift)
+        up, down = (
+            warper.joined(patch, warper.backward(patch, layer, motion, pose), around)
+            for layer in ("upper", "lower")
+        )
         opening = self._opening(up, down)
         # Each layer is made where it shows only.
         upper, lower = (np.zeros((patch.height, patch.width, 3), np.uint8) for _ in range(2))
-        for layer, shift, cover in ((upper, up, opening.upper), (lower, down, 1 - opening.upper)):
+        for layer, own, cover in ((upper, up, opening.upper), (lower, down, 1 - opening.upper)):
             window = shown(cover.max(1) > 0, cover.max(0) > 0, patch.cell)
-            layer[pixels_of(window, patch.cell)] = warper.sample(patch, shift[window], window)
+            layer[pixels_of(window, patch.cell)] = warper.sample(patch, own[window], window)
         rows, columns = np.where((opening.upper < 0.999) & (opening.lower < 0.999))
         if len(rows):
             box = (

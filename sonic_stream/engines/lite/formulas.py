@@ -19,6 +19,15 @@ def ease(x: Grid, low: Grid, high: Grid) -> Grid:
     return t * t * (3 - 2 * t)
 
 
+EDGE_NODES = 6
+
+
+def inward(x: Grid, y: Grid, columns: Any, rows: Any, xp: Any) -> Grid:
+    """0 for places at and beyond the edge of a patch of so many nodes, 1 well within it."""
+    beside = xp.minimum(x, columns - 1 - x)
+    return (xp.minimum(beside, xp.minimum(y, rows - 1 - y)) / EDGE_NODES).clip(0, 1)
+
+
 @dataclass(frozen=True)
 class EyeNodes:
     """Where each node of the eye's patch lies in the eye frame of the portrait: `x` along,

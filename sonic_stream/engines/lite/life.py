@@ -19,11 +19,10 @@ from sonic_stream.engines.lite.chance import Dice
 from sonic_stream.engines.lite.expression import NAMES, SLOTS, Mimic, Mood
 from sonic_stream.engines.lite.fields import INDEX
 from sonic_stream.engines.lite.gaze import Angles, Gaze
-from sonic_stream.engines.lite.motion import Motion
+from sonic_stream.engines.lite.motion import MAX_TURN, Motion
 from sonic_stream.engines.lite.prosody import Cues
 from sonic_stream.media import FloatArray
 
-MAX_TURN = np.array([13.0, 9.0, 8.0, 8.0, 6.0])  # beyond it a picture of one view shows
 GAZE_DEG = (19.0, 9.0)  # what `Motion.gaze` 1 means, right and down
 STEADIED = 0.9  # of the head's motion is taken back by the eyes
 CLOSING = np.array([name in ("jaw",) for name in NAMES])

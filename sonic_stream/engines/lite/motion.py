@@ -9,6 +9,9 @@ import numpy as np
 from sonic_stream.engines.lite.fields import COEFFICIENTS
 from sonic_stream.media import FloatArray
 
+# Yaw, pitch and roll in degrees, shifts in pixels of 512: beyond it a picture of one view shows.
+MAX_TURN = np.array([13.0, 9.0, 8.0, 8.0, 6.0])
+
 
 def no_coefficients() -> FloatArray:
     return np.zeros(len(COEFFICIENTS), np.float32)

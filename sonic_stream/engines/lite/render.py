@@ -11,7 +11,7 @@ from sonic_stream.engines.lite.draw_mouth import MouthPainter
 from sonic_stream.engines.lite.fields import MOUTH_COUNT
 from sonic_stream.engines.lite.identity import Latents
 from sonic_stream.engines.lite.motion import Motion
-from sonic_stream.engines.lite.warp import Warper, Window, bands_of, pose_of
+from sonic_stream.engines.lite.warp import Warper, Window, bands_of, open_windows, pose_of
 from sonic_stream.media import ByteArray, FloatArray
 
 
@@ -27,10 +27,12 @@ def mouth_moves(latents: Latents, motion: Motion) -> bool:
 class Renderer:
     """Stateless between pictures: the same motion gives the same pixels.
 
-    `cutout` [K S, K S, 4]: what is drawn in place of the portrait, with its coverage."""
+    `cutout` [K S, K S, 4]: what is drawn in place of the portrait, with its coverage. `open`:
+    where it may not cover everything."""
 
     def __init__(self, latents: Latents, cutout: ByteArray | None = None) -> None:
         self._bands: list[Window] = []
+        self.open: list[Window] = []
         if cutout is not None:
             # Lips and lids too: beside the jaw their patches show what is behind. What the
             # cut-out was made of is needed no more.
@@ -39,7 +41,8 @@ class Renderer:
                 latents, source=cutout, matte=none[..., 0], foreground=none, plate=none
             )
             factor = latents.enlarged
-            self._bands = bands_of(cutout[::factor, ::factor, 3], latents.whole)
+            seen, open_ = Warper(latents).reached(cutout[::factor, ::factor, 3])
+            self._bands, self.open = bands_of(seen), open_windows(open_)
         self._latents = latents
         self._warper = Warper(latents)
         self._mouth = MouthPainter(latents, self._warper)
@@ -58,7 +61,7 @@ class Renderer:
             for eye in latents.eyes.values():
                 draw_eye(picture, eye, warper, motion, shift)
         if mouth_moves(latents, motion):
-            self._mouth.draw(picture, motion, pose)
+            self._mouth.draw(picture, motion, pose, shift)
         return picture, coverage
 
     def _person(self, shift: FloatArray) -> tuple[ByteArray, ByteArray | None]:

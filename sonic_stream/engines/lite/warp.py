@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from sonic_stream.engines.lite.fields import INDEX, Patch
+from sonic_stream.engines.lite.formulas import inward
 from sonic_stream.engines.lite.identity import OFF_GRID, Latents
-from sonic_stream.engines.lite.motion import Motion
+from sonic_stream.engines.lite.motion import MAX_TURN, Motion, no_coefficients
 from sonic_stream.media import ByteArray, FloatArray
 
+Flags = npt.NDArray[np.bool_]
 Window = tuple[slice, slice]  # rows and columns of a patch's nodes
-REACH = 0.06  # how far a person moves at most, of the picture's side
+REACH_SHARE = 0.75  # of `MAX_TURN`: so far heads really turn
 JAW_MAX_RAD = float(np.deg2rad(17.0))
 
 
@@ -56,6 +60,26 @@ class Warper:
         self._latents = latents
         self._grids = {p.x.shape: _node_grid(p) for p in (latents.whole, latents.mouth)}
 
+    def reached(self, cover: ByteArray) -> tuple[Flags, Flags]:
+        """Nodes [rows, columns] of the whole picture where, however the person moves, something
+        of a cover [S, S] may be seen, and where it may leave something open."""
+        whole = self._latents.whole
+        rows, columns = whole.x.shape
+        blocks = cover.reshape(rows, whole.cell, columns, whole.cell)
+        # Shifts, and what lies between two nodes, are a margin.
+        margin = np.ones((2 * (1 + -(-rows // 60)) + 1,) * 2, np.uint8)
+        most = cv2.dilate(np.ascontiguousarray(blocks.max((1, 3))), margin)
+        least = cv2.erode(np.ascontiguousarray(blocks.min((1, 3))), margin)
+        seen, open_ = most > 0, least < 255
+        base = self._grids[whole.x.shape]
+        for motion in _extremes():
+            pose = pose_of(motion, self._latents.size_px)
+            at = base + self.backward(whole, "whole", motion, pose) * np.float32(1 / whole.cell)
+            for grid, flags in ((most, seen), (255 - least, open_)):
+                moved = cv2.remap(grid, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+                flags |= moved > 0
+        return seen, open_
+
     def jaw_rad(self, motion: Motion) -> float:
         return float(np.clip(motion.coefficients[INDEX["jaw"]], 0, 1.3)) * JAW_MAX_RAD
 
@@ -91,6 +115,14 @@ class Warper:
         return np.asarray(
             cv2.remap(shift, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         )
+
+    def joined(self, patch: Patch, own: FloatArray, whole: FloatArray) -> FloatArray:
+        """A patch's own backward shift, but the whole picture's where that leads out of the patch,
+        whose field says nothing of what is there."""
+        at = self._grids[patch.x.shape] + own * np.float32(1 / patch.cell)
+        rows, columns = patch.x.shape
+        share = inward(at[..., 0], at[..., 1], columns, rows, np)[..., None]
+        return np.asarray(whole + (own - whole) * share, np.float32)
 
     def sample(self, patch: Patch, shift: FloatArray, window: Window | None = None) -> ByteArray:
         """The portrait's pixels of a patch [height, width, 3] under a backward shift; with a
@@ -235,35 +267,34 @@ def _remapped(
     )
 
 
-def bands_of(cover: ByteArray, patch: Patch, count: int = 6) -> list[Window]:
-    """Windows, one above the other, around all that a patch-sized cover [h, w] can show while
-    it moves by less than `REACH` of the patch."""
-    cell = patch.cell
-    reach = int(REACH * patch.height)
-    rows, _ = patch.x.shape
+def _extremes() -> Iterator[Motion]:
+    opened = no_coefficients()
+    opened[INDEX["jaw"]] = 1.0
+    for signs in product((-1, 1), repeat=3):
+        yaw, pitch, roll = (REACH_SHARE * MAX_TURN[:3] * signs).tolist()
+        yield Motion(opened, yaw_deg=yaw, pitch_deg=pitch, roll_deg=roll)
+
+
+def bands_of(seen: Flags, count: int = 6) -> list[Window]:
+    """Windows, one above the other, around all that may be seen."""
+    rows, _ = seen.shape
     windows = []
     for at in range(count):
         start, stop = rows * at // count, rows * (at + 1) // count
-        near = cover[max(start * cell - reach, 0) : stop * cell + reach].max(0) > 0
-        hits = np.flatnonzero(near)
+        hits = np.flatnonzero(seen[start:stop].any(0))
         if len(hits):
-            left, right = max(int(hits[0]) - reach, 0), min(int(hits[-1]) + reach, patch.width - 1)
-            windows.append((slice(start, stop), slice(left // cell, right // cell + 1)))
+            windows.append((slice(start, stop), slice(int(hits[0]), int(hits[-1]) + 1)))
     return windows
 
 
-def open_windows(cover: ByteArray, patch: Patch, count: int = 12) -> list[Window]:
-    """Windows of all that a patch-sized cover [h, w] may leave open, wholly or in part, while it
-    moves by less than `REACH` of the patch."""
-    cell, (rows, columns) = patch.cell, patch.x.shape
-    reach = int(REACH * patch.height)
+def open_windows(open_: Flags, count: int = 12) -> list[Window]:
+    """Windows of all that may be open, to the left and right of what never is."""
+    rows, columns = open_.shape
     windows = []
     for at in range(count):
         start, stop = rows * at // count, rows * (at + 1) // count
-        near = cover[max(start * cell - reach, 0) : stop * cell + reach].min(0) == 255
-        solid = cv2.erode(near[None].astype(np.uint8), np.ones((1, 2 * reach + 1), np.uint8))
-        nodes = solid.reshape(columns, cell).min(1).astype(np.int8)
-        runs = np.flatnonzero(np.diff(nodes, prepend=0, append=0)).reshape(-1, 2).tolist()
+        solid = (~open_[start:stop].any(0)).astype(np.int8)
+        runs = np.flatnonzero(np.diff(solid, prepend=0, append=0)).reshape(-1, 2).tolist()
         left, right = max(runs, key=lambda run: run[1] - run[0], default=(columns, columns))
         windows += [
             (slice(start, stop), side)

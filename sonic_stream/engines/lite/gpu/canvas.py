@@ -68,6 +68,16 @@ class Patches:
         rows = self.row[:, None] * size + y.clamp(max=size - 1)
         return rows[:, :, None] * size + x.clamp(max=size - 1)[:, None, :]
 
+    def places(self, nodes: Tensor, cell: int) -> Tensor:
+        """Pixels of the picture [m, R, C, 2] where nodes [..., R, C, 2] of the patches lie."""
+        corner = torch.stack([self.x0, self.y0], -1)[:, None, None]
+        return (nodes + 0.5) * cell - 0.5 + corner
+
+    def part_of_whole(self, canvas: Canvas, places: Tensor) -> Tensor:
+        """The whole pictures' backward shifts [m, 2, R, C] at places of the patches."""
+        cell = canvas.rows[0].scene.resident.latents.whole.cell
+        return sample(canvas.shift[self.row], (places + 0.5) / cell - 0.5, "border")
+
     def positions(self, shift: Tensor, cell: int, factor: int, *, within: bool = False) -> Tensor:
         """Where the pixels come from in the enlarged portrait [m, h, w, 2], or `within` their
         patch's part of it, under a backward shift [m, 2, rows, columns]."""

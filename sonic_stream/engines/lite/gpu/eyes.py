@@ -80,10 +80,8 @@ class _Eyes:
         self._patches = Patches.of(n, extent.eye, self._cell)
         # The patch's own last nodes go on beyond it.
         nodes = torch.minimum(pixel_grid(extent.eye, device), n["size"][:, None, None] - 1)
-        corner = torch.stack([n["x0"], n["y0"]], -1)[:, None, None]
-        self._places = (nodes + 0.5) * self._cell - 0.5 + corner  # [m, R, C, 2] in the picture
-        shift = canvas.shift[self._patches.row]
-        self._shift = sample(shift, (self._places + 0.5) / latents.whole.cell - 0.5, "border")
+        self._places = self._patches.places(nodes, self._cell)
+        self._shift = self._patches.part_of_whole(canvas, self._places)
         curves = [
             row.scene.resident.curves[job.side] for row, job in zip(self._rows, jobs, strict=True)
         ]

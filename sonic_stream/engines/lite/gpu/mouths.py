@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sonic_stream.engines.lite.draw_mouth import activity
-from sonic_stream.engines.lite.formulas import LipEdges, lips_shadow
+from sonic_stream.engines.lite.formulas import LipEdges, inward, lips_shadow
 from sonic_stream.engines.lite.gpu.canvas import Canvas, Patches, Row, sampled, uploaded
 from sonic_stream.engines.lite.gpu.resident import Extent, drives_of, turn_of
 from sonic_stream.engines.lite.gpu.sampling import (
@@ -97,6 +97,8 @@ class _Mouths:
         n = self._numbers = uploaded(numbers, canvas.pixels.device)
         self._nodes = extent.mouth
         self._patches = Patches.of(n, extent.mouth, self._cell)
+        places = self._patches.places(pixel_grid(extent.mouth, canvas.pixels.device), self._cell)
+        self._around = self._patches.part_of_whole(canvas, places)
 
     def draw(self) -> None:
         up, down = self._shifts()
@@ -122,7 +124,14 @@ class _Mouths:
         head = stacked([laid.head for laid in self._laid])
         field = forward(own, head, self._numbers["turn"].double())
         both = inverse(field.transpose(0, 1).flatten(0, 1), self._cell, rounds=5)
-        return both[:count], both[count:]
+        return self._joined(both[:count]), self._joined(both[count:])
+
+    def _joined(self, own: Tensor) -> Tensor:
+        """See `Warper.joined`."""
+        nodes = pixel_grid(self._nodes, own.device).permute(2, 0, 1)
+        x, y = (nodes + own / self._cell).split(1, 1)
+        columns, rows = (size[:, None, None, None] for size in self._numbers["size"].unbind(1))
+        return self._around + (own - self._around) * inward(x, y, columns, rows, torch)
 
     def _opening(self, up: Tensor, down: Tensor) -> _Opening:
         grids = stacked([laid.carried for laid in self._laid]).transpose(0, 1)

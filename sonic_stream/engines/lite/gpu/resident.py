@@ -137,7 +137,8 @@ class ResidentScene:
         self.resident = resident
         self.backdrop = cut.behind if cut.straight else None
         shows = np.zeros((1, whole.height, whole.width), np.uint8)
-        for band in bands_of(cut.cutout[::factor, ::factor, 3], whole):
+        seen, _ = resident.warper.reached(cut.cutout[::factor, ::factor, 3])
+        for band in bands_of(seen):
             shows[(0, *pixels_of(band, whole.cell))] = 1
 
         def put(values: ByteArray) -> Tensor:

@@ -95,6 +95,26 @@ def test_speech_and_blinks_leave_the_background_beside_the_face_alone(background
     assert np.abs(speaks - rest)[beside].max() <= 6
 
 
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_turned_head_that_talks_has_no_gap_beside_the_jaw(side: int) -> None:
+    """The mouth's patch knows nothing of what comes from beyond its edge."""
+    theo = restore(load_engine("lite", size_px=SIZE).prepare(load_avatar("theo")))
+    cut = cut_of(theo, "#00c81e", alpha=False)
+    assert cut is not None
+    coefficients = no_coefficients()
+    coefficients[INDEX["jaw"]] = 0.9
+    motion = Motion(coefficients, yaw_deg=10 * side, roll_deg=6 * side, shift_x=-5 * side)
+    front, coverage = Renderer(theo, cut.cutout).draw(motion)
+    assert coverage is not None
+    patch, fifth = theo.mouth, theo.mouth.width // 5
+    sides = np.zeros((SIZE, SIZE), bool)
+    sides[patch.y0 : patch.y0 + patch.height, patch.x0 : patch.x0 + patch.width] = True
+    sides[:, patch.x0 + fifth : patch.x0 + patch.width - fifth] = False
+    skin = sides & (coverage == 255)
+    assert skin.sum() > 500
+    assert front[skin].max(1).min() > 25
+
+
 def test_transparent_frames_carry_the_moved_matte(latents: Latents) -> None:
     rest, behind = Scene(latents, "none", alpha=False).render(Motion())
     assert rest.shape == (SIZE, SIZE, 4)
