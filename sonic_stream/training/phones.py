@@ -28,7 +28,7 @@ WEAK = 0.12  # strength of a channel that a class does not speak of
 # (Keating et al. 1994: they follow the vowels around them). What shuts, tucks or rounds the lips
 # is put on top of that, as a fast gesture upon a slow one (Öhman 1966). A pause keeps the lips
 # apart for a moment (the posture between utterances, Gick et al. 2004), breathing in (`air`) opens
-# them, and they part (`rdy`) a quarter of a second before the first sound (Palo et al. 2014).
+# them, and they part (`rdy`) a quarter of a second before the first sound (Palo et al.).
 _TABLE = """
 aa  1:.9    0:1     .05:.4  .15:.5  .1:.4   .35:.5  0:.8    -       1:.9
 ae  .85:.9  0:1     0:.5    0:.5    .5:.6   .45:.5  0:.8    -       .95:.9
