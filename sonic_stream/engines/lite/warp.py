@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sonic_stream.engines.lite.fields import INDEX, Patch
+from sonic_stream.engines.lite.fields import INDEX, Layer, Patch
 from sonic_stream.engines.lite.formulas import inward
 from sonic_stream.engines.lite.identity import OFF_GRID, Latents
 from sonic_stream.engines.lite.motion import MAX_TURN, Motion, no_coefficients
@@ -40,6 +40,14 @@ class Jaw:
     wide: np.float32
     pull: float
 
+    @property
+    def drives(self) -> FloatArray:
+        """[5]: the weights of `swings_of`: rotation down and back, the same of the wide opening's
+        shape, and the corners."""
+        down, back = np.cos(self.angle) - 1, -np.sin(self.angle)
+        swing = [down, back, self.wide * down, self.wide * back, self.pull]
+        return np.array(swing, np.float32)
+
 
 def pose_of(motion: Motion, size_px: int) -> Pose:
     yaw, pitch, roll = np.deg2rad([motion.yaw_deg, motion.pitch_deg, motion.roll_deg])
@@ -58,7 +66,14 @@ class Warper:
 
     def __init__(self, latents: Latents) -> None:
         self._latents = latents
-        self._grids = {p.x.shape: _node_grid(p) for p in (latents.whole, latents.mouth)}
+        patches = (latents.whole, latents.mouth)
+        self._grids = {patch.x.shape: _node_grid(patch) for patch in patches}
+        self._heads = {patch.x.shape: head_of(latents, patch).reshape(4, -1) for patch in patches}
+        self._swings = {
+            name: swings_of(latents, patch, layer).reshape(5, -1)
+            for patch in patches
+            for name, layer in patch.layers.items()
+        }
 
     def reached(self, cover: ByteArray) -> tuple[Flags, Flags]:
         """Nodes [rows, columns] of the whole picture where, however the person moves, something
@@ -209,27 +224,42 @@ class Warper:
         return np.asarray(here[:2] + pose.shift - rest[:2], np.float32)
 
     def _forward(self, patch: Patch, name: str, motion: Motion, pose: Pose) -> FloatArray:
-        latents, layer = self._latents, patch.layers[name]
-        c = motion.coefficients
-        dx, dy = (c @ layer.bases).reshape(2, *patch.x.shape)
+        rows, columns = patch.x.shape
+        moved = motion.coefficients @ patch.layers[name].bases
         jaw = self.jaw(motion)
         if jaw.opened:
-            weight = layer.jaw + jaw.wide * layer.jaw_wide
-            # z < 0 is in front of the hinge: opening moves it down.
-            drop = weight * (
-                patch.arm_y * (np.cos(jaw.angle) - 1) - patch.arm_z * np.sin(jaw.angle)
-            )
-            pull = jaw.pull * patch.corner_pull
-            axes = latents.axes
-            dx = dx + axes[0, 1] * drop + axes[0, 0] * pull
-            dy = dy + axes[1, 1] * drop + axes[1, 0] * pull
-        x = patch.x + dx - latents.pivot[0]
-        y = patch.y + dy - latents.pivot[1]
-        z = patch.depth - latents.pivot[2]
-        r, t = pose.rotation, pose.shift
-        dx = dx + patch.head * ((r[0, 0] - 1) * x + r[0, 1] * y + r[0, 2] * z + t[0])
-        dy = dy + patch.head * (r[1, 0] * x + (r[1, 1] - 1) * y + r[1, 2] * z + t[1])
-        return np.dstack([dx, dy]).astype(np.float32)
+            moved = moved + jaw.drives @ self._swings[name]
+        moved = moved.reshape(2, -1)
+        turn, head = turn_of(pose), self._heads[patch.x.shape]
+        moved = moved + (turn[:, :2] @ moved) * head[3] + turn @ head
+        return np.asarray(cv2.merge([part.reshape(rows, columns) for part in moved]))
+
+
+def head_of(latents: Latents, patch: Patch) -> FloatArray:
+    """[4, rows, columns]: each node's place from the head's pivot, times how much it follows the
+    head; and that."""
+    x, y, z = latents.pivot
+    places = [patch.x - x, patch.y - y, patch.depth - z, np.ones_like(patch.x)]
+    return np.asarray(patch.head * np.stack(places), np.float32)
+
+
+def turn_of(pose: Pose) -> FloatArray:
+    """[2, 4]: what `head_of` is multiplied by for the head's motion."""
+    change = pose.rotation[:2] - np.eye(2, 3, dtype=np.float32)
+    return np.hstack([change, pose.shift[:, None]]).astype(np.float32)
+
+
+def swings_of(latents: Latents, patch: Patch, layer: Layer) -> FloatArray:
+    """[5, 2, rows, columns]: how far nodes move by each of `Jaw.drives`. What is in front of the
+    hinge (z < 0) moves down as the jaw opens."""
+    down, across = latents.axes[:2, 1], latents.axes[:2, 0]
+    swings = [
+        np.multiply.outer(down, weight * arm)
+        for weight in (layer.jaw, layer.jaw_wide)
+        for arm in (patch.arm_y, patch.arm_z)
+    ]
+    pull = np.multiply.outer(across, patch.corner_pull)
+    return np.asarray(np.stack([*swings, pull]), np.float32)
 
 
 def _node_grid(patch: Patch) -> FloatArray:

@@ -15,7 +15,7 @@ from torch import Tensor
 from sonic_stream.engines.lite.draw_mouth import activity
 from sonic_stream.engines.lite.formulas import LipEdges, inward, lips_shadow
 from sonic_stream.engines.lite.gpu.canvas import Canvas, Patches, Row, sampled, uploaded
-from sonic_stream.engines.lite.gpu.resident import Extent, drives_of, turn_of
+from sonic_stream.engines.lite.gpu.resident import Extent, drives_of
 from sonic_stream.engines.lite.gpu.sampling import (
     blend,
     enlarged,
@@ -29,7 +29,7 @@ from sonic_stream.engines.lite.gpu.window import Window
 from sonic_stream.engines.lite.inside import PARTS, Placed, inside_of
 from sonic_stream.engines.lite.render import mouth_moves
 from sonic_stream.engines.lite.shading import fold_depths
-from sonic_stream.engines.lite.warp import pose_of
+from sonic_stream.engines.lite.warp import pose_of, turn_of
 from sonic_stream.media import FloatArray
 
 

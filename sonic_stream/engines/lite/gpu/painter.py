@@ -19,13 +19,12 @@ from sonic_stream.engines.lite.gpu.resident import (
     Resident,
     ResidentScene,
     drives_of,
-    turn_of,
 )
 from sonic_stream.engines.lite.gpu.sampling import stacked
 from sonic_stream.engines.lite.gpu.warps import forward, inverse, moved
 from sonic_stream.engines.lite.identity import restore
 from sonic_stream.engines.lite.painter import Picture, Shot
-from sonic_stream.engines.lite.warp import pose_of
+from sonic_stream.engines.lite.warp import pose_of, turn_of
 from sonic_stream.media import ByteArray, IdentityLatents
 
 MAX_PIXELS = 32 << 20  # of a batch: some 3 GB are in flight then

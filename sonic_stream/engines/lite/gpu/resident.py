@@ -21,7 +21,7 @@ from sonic_stream.engines.lite.fields import Patch
 from sonic_stream.engines.lite.identity import Latents
 from sonic_stream.engines.lite.inside import PARTS
 from sonic_stream.engines.lite.motion import Motion
-from sonic_stream.engines.lite.warp import Pose, Warper, bands_of, pixels_of
+from sonic_stream.engines.lite.warp import Warper, bands_of, head_of, pixels_of, swings_of
 from sonic_stream.media import ByteArray, FloatArray
 
 
@@ -81,7 +81,7 @@ class Resident:
         self.extent = Extent.of(latents)
         self._device = device
         whole = latents.whole
-        self.whole = self._put_exact(_bases(latents, whole, ("whole",)).reshape(len(DRIVES), -1))
+        self.whole = self._put_exact(_flat(_bases(latents, whole, ("whole",))))
         self.head = self._put_exact(head_of(latents, whole))
         self.curves = {side: self._put(_curves(eye)) for side, eye in latents.eyes.items()}
         self._laid: Laid | None = None
@@ -106,7 +106,7 @@ class Resident:
         sprites = [_filled(getattr(interior, part), extent.sprite) for part in PARTS]
         return Laid(
             extent=extent,
-            bases=self._put_exact(bases.reshape(len(DRIVES), -1)),
+            bases=self._put_exact(_flat(bases)),
             head=self._put_exact(_widened(head_of(latents, mouth), extent.mouth)),
             carried=self._put(_widened(np.array(carried), extent.mouth)),
             feather=self._put(_filled(feather(mouth.width, mouth.height)[..., None], pixels)[0]),
@@ -152,46 +152,22 @@ class ResidentScene:
         return self.backdrop is not None
 
 
-# What displaces nodes besides the coefficients: the jaw's rotation, narrow and wide, and corners.
-DRIVES = (*range(17), "jaw down", "jaw back", "wide down", "wide back", "corners")
-
-
 def drives_of(resident: Resident, motion: Motion) -> FloatArray:
     """[22]: the weight of each basis."""
-    jaw = resident.warper.jaw(motion)
-    down, back = np.cos(jaw.angle) - 1, -np.sin(jaw.angle)
-    swing = [down, back, jaw.wide * down, jaw.wide * back, jaw.pull]
-    return np.concatenate([motion.coefficients, swing]).astype(np.float32)
-
-
-def head_of(latents: Latents, patch: Patch) -> FloatArray:
-    """[4, rows, columns]: each node's place from the head's pivot, times how much it follows the
-    head; and that."""
-    x, y, z = latents.pivot
-    places = [patch.x - x, patch.y - y, patch.depth - z, np.ones_like(patch.x)]
-    return np.asarray(patch.head * np.stack(places), np.float32)
-
-
-def turn_of(pose: Pose) -> FloatArray:
-    """[2, 4]: what `head_of` is multiplied by for the head's motion."""
-    change = pose.rotation[:2] - np.eye(2, 3, dtype=np.float32)
-    return np.hstack([change, pose.shift[:, None]]).astype(np.float32)
+    return np.concatenate([motion.coefficients, resident.warper.jaw(motion).drives])
 
 
 def _bases(latents: Latents, patch: Patch, layers: tuple[str, ...]) -> FloatArray:
     """[22, layers, 2, rows, columns]."""
-    down, across = latents.axes[:2, 1], latents.axes[:2, 0]
     made = []
     for layer in (patch.layers[name] for name in layers):
-        swings = [
-            np.multiply.outer(down, weight * arm)
-            for weight in (layer.jaw, layer.jaw_wide)
-            for arm in (patch.arm_y, patch.arm_z)
-        ]
-        pull = np.multiply.outer(across, patch.corner_pull)
-        shape = (-1, 2, *patch.x.shape)
-        made.append(np.concatenate([layer.bases.reshape(shape), np.stack([*swings, pull])]))
+        own = layer.bases.reshape(-1, 2, *patch.x.shape)
+        made.append(np.concatenate([own, swings_of(latents, patch, layer)]))
     return np.stack(made, 1).astype(np.float32)
+
+
+def _flat(bases: FloatArray) -> FloatArray:
+    return bases.reshape(len(bases), -1)
 
 
 def _curves(eye: Eye) -> FloatArray:
