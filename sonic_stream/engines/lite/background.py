@@ -44,7 +44,9 @@ class Scene:
         self._transparent = cut is not None and cut.straight
         self._behind = cut.behind if cut else None
         self._renderer = Renderer(latents, cut.cutout if cut else None)
-        self._open = [pixels_of(window, latents.whole.cell) for window in self._renderer.open]
+        cell = latents.whole.cell
+        self._rims = [pixels_of(window, cell) for window in self._renderer.rims]
+        self._empty = [pixels_of(window, cell) for window in self._renderer.empty]
 
     @property
     def has_alpha(self) -> bool:
@@ -58,7 +60,9 @@ class Scene:
         if self._transparent:
             rgba = cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA)
             return np.asarray(cv2.insertChannel(coverage, rgba, 3)), self._behind
-        for box in self._open:
+        for box in self._empty:
+            picture[box] = self._behind[box]
+        for box in self._rims:
             # The cut-out's colours were multiplied by their coverage already.
             open_ = cv2.cvtColor(cv2.bitwise_not(coverage[box]), cv2.COLOR_GRAY2RGB)
             shown = cv2.multiply(self._behind[box], open_, scale=1 / 255)

@@ -27,12 +27,13 @@ def mouth_moves(latents: Latents, motion: Motion) -> bool:
 class Renderer:
     """Stateless between pictures: the same motion gives the same pixels.
 
-    `cutout` [K S, K S, 4]: what is drawn in place of the portrait, with its coverage. `open`:
-    where it may not cover everything."""
+    `cutout` [K S, K S, 4]: what is drawn in place of the portrait, with its coverage. `rims`:
+    windows where it may cover a part, `empty`: where it covers nothing, however it moves."""
 
     def __init__(self, latents: Latents, cutout: ByteArray | None = None) -> None:
         self._bands: list[Window] = []
-        self.open: list[Window] = []
+        self.rims: list[Window] = []
+        self.empty: list[Window] = []
         if cutout is not None:
             # Lips and lids too: beside the jaw their patches show what is behind. What the
             # cut-out was made of is needed no more.
@@ -42,7 +43,7 @@ class Renderer:
             )
             factor = latents.enlarged
             seen, open_ = Warper(latents).reached(cutout[::factor, ::factor, 3])
-            self._bands, self.open = bands_of(seen), open_windows(open_)
+            self._bands, (self.rims, self.empty) = bands_of(seen), open_windows(seen, open_)
         self._latents = latents
         self._warper = Warper(latents)
         self._mouth = MouthPainter(latents, self._warper)

@@ -317,21 +317,26 @@ def bands_of(seen: Flags, count: int = 6) -> list[Window]:
     return windows
 
 
-def open_windows(open_: Flags, count: int = 12) -> list[Window]:
-    """Windows of all that may be open, to the left and right of what never is."""
+def open_windows(seen: Flags, open_: Flags, count: int = 12) -> tuple[list[Window], list[Window]]:
+    """Windows of all that may be open and yet show something, to the left and right of what
+    never is open; and windows of what never shows anything."""
     rows, columns = open_.shape
-    windows = []
+    rims: list[Window] = []
+    empty: list[Window] = []
     for at in range(count):
-        start, stop = rows * at // count, rows * (at + 1) // count
-        solid = (~open_[start:stop].any(0)).astype(np.int8)
+        part = slice(rows * at // count, rows * (at + 1) // count)
+        hits = np.flatnonzero(seen[part].any(0))
+        first, end = (int(hits[0]), int(hits[-1]) + 1) if len(hits) else (columns, columns)
+        solid = (~open_[part].any(0)).astype(np.int8)
         runs = np.flatnonzero(np.diff(solid, prepend=0, append=0)).reshape(-1, 2).tolist()
-        left, right = max(runs, key=lambda run: run[1] - run[0], default=(columns, columns))
-        windows += [
-            (slice(start, stop), side)
-            for side in (slice(0, left), slice(right, columns))
-            if side.start < side.stop
-        ]
-    return windows
+        left, right = max(runs, key=lambda run: run[1] - run[0], default=(end, end))
+        rims += [(part, side) for side in (slice(first, left), slice(right, end))]
+        empty += [(part, side) for side in (slice(0, first), slice(end, columns))]
+    return _filled(rims), _filled(empty)
+
+
+def _filled(windows: list[Window]) -> list[Window]:
+    return [(rows, columns) for rows, columns in windows if columns.start < columns.stop]
 
 
 def pixels_of(window: Window, cell: int) -> tuple[slice, slice]:
