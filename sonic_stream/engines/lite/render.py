@@ -41,11 +41,12 @@ class Renderer:
             latents = replace(
                 latents, source=cutout, matte=none[..., 0], foreground=none, plate=none
             )
-            factor = latents.enlarged
-            seen, open_ = Warper(latents).reached(cutout[::factor, ::factor, 3])
-            self._bands, (self.rims, self.empty) = bands_of(seen), open_windows(seen, open_)
         self._latents = latents
         self._warper = Warper(latents)
+        if cutout is not None:
+            factor = latents.enlarged
+            seen, open_ = self._warper.reached(cutout[::factor, ::factor, 3])
+            self._bands, (self.rims, self.empty) = bands_of(seen), open_windows(seen, open_)
         self._mouth = MouthPainter(latents, self._warper)
 
     def render(self, motion: Motion) -> ByteArray:

@@ -68,12 +68,13 @@ class Warper:
         self._latents = latents
         patches = (latents.whole, latents.mouth)
         self._grids = {patch.x.shape: _node_grid(patch) for patch in patches}
-        self._heads = {patch.x.shape: head_of(latents, patch).reshape(4, -1) for patch in patches}
-        self._swings = {
-            name: swings_of(latents, patch, layer).reshape(5, -1)
-            for patch in patches
-            for name, layer in patch.layers.items()
-        }
+        self._heads: dict[str, FloatArray] = {}  # by layer, as are the swings
+        self._swings: dict[str, FloatArray] = {}
+        for patch in patches:
+            head = head_of(latents, patch).reshape(4, -1)
+            for name, layer in patch.layers.items():
+                self._heads[name] = head
+                self._swings[name] = swings_of(latents, patch, layer).reshape(5, -1)
 
     def reached(self, cover: ByteArray) -> tuple[Flags, Flags]:
         """Nodes [rows, columns] of the whole picture where, however the person moves, something
@@ -230,7 +231,7 @@ class Warper:
         if jaw.opened:
             moved = moved + jaw.drives @ self._swings[name]
         moved = moved.reshape(2, -1)
-        turn, head = turn_of(pose), self._heads[patch.x.shape]
+        turn, head = turn_of(pose), self._heads[name]
         moved = moved + (turn[:, :2] @ moved) * head[3] + turn @ head
         return np.asarray(cv2.merge([part.reshape(rows, columns) for part in moved]))
 

@@ -142,6 +142,24 @@ def test_speech_leaves_the_background_alone(
         assert np.abs(rest[face == 0].astype(int) - spoken).max() <= 2
 
 
+def test_a_mouth_with_as_many_nodes_as_the_picture_leaves_the_heads_turn_alone(
+    latents: Latents,
+) -> None:
+    """As large faces have; this one's follows the head nowhere."""
+    whole = latents.whole
+    still = replace(
+        whole,
+        head=np.zeros_like(whole.head),
+        layers={"upper": whole.layers["whole"], "lower": whole.layers["whole"]},
+    )
+    turned = Motion(yaw_deg=6, roll_deg=4)
+    pose = pose_of(turned, latents.size_px)
+    expected = Warper(latents).backward(whole, "whole", turned, pose)
+    large = Warper(replace(latents, mouth=still))
+    assert np.array_equal(large.backward(whole, "whole", turned, pose), expected)
+    assert not large.backward(still, "upper", turned, pose).any()
+
+
 def test_a_lid_never_reaches_the_brow(latents: Latents, renderer: Renderer) -> None:
     rest, shut = renderer.render(Motion()), renderer.render(Motion(blink=1.0))
     moved = np.abs(rest.astype(int) - shut).max(-1) > 8
