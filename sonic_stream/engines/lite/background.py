@@ -54,17 +54,20 @@ class Scene:
 
     def render(self, motion: Motion) -> tuple[ByteArray, ByteArray | None]:
         """The picture, and the background where the picture is RGBA."""
-        picture, coverage = self._renderer.draw(motion)
-        if coverage is None or self._behind is None:
+        picture, person = self._renderer.draw(motion)
+        if person is None or self._behind is None:
             return picture, None
         if self._transparent:
             rgba = cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA)
-            return np.asarray(cv2.insertChannel(coverage, rgba, 3)), self._behind
+            cv2.mixChannels([person], [rgba], [3, 3])
+            return np.asarray(rgba), self._behind
         for box in self._empty:
             picture[box] = self._behind[box]
         for box in self._rims:
             # The cut-out's colours were multiplied by their coverage already.
-            open_ = cv2.cvtColor(cv2.bitwise_not(coverage[box]), cv2.COLOR_GRAY2RGB)
+            open_ = cv2.cvtColor(
+                cv2.bitwise_not(cv2.extractChannel(person[box], 3)), cv2.COLOR_GRAY2RGB
+            )
             shown = cv2.multiply(self._behind[box], open_, scale=1 / 255)
             cv2.add(picture[box], shown, dst=picture[box])
         return picture, None

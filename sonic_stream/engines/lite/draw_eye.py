@@ -25,6 +25,7 @@ from sonic_stream.engines.lite.motion import Motion
 from sonic_stream.engines.lite.warp import Warper, pixels_of, shown
 from sonic_stream.media import ByteArray, FloatArray
 
+ALONG = np.linspace(0, 1, POINTS)  # the places along the lids
 ACROSS, DOWN = 0.13, 0.055  # of the eye's width: how far the iris moves at a gaze of 1
 
 
@@ -55,11 +56,11 @@ def look_of(eye: Eye, motion: Motion) -> Look:
     sets_lids = abs(motion.lids) > 1e-3 and not eye.behind_glass
     gazes = abs(motion.gaze_x) + abs(motion.gaze_y) > 1e-3
     reach, centre = 1.15 * eye.iris_radius, eye.iris_x + ACROSS * motion.gaze_x
-    blink = float(np.clip(motion.blink, 0, 1)) if motion.blink > 0.01 else 0.0
+    blink = min(motion.blink, 1.0) if motion.blink > 0.01 else 0.0
     return Look(
-        lids=float(np.clip(motion.lids, -1, 1)) if sets_lids else 0.0,
+        lids=min(max(motion.lids, -1.0), 1.0) if sets_lids else 0.0,
         blink=blink,
-        comes=float(smoothstep(blink, 0.02, 0.30)),
+        comes=float(smoothstep(blink, 0.02, 0.30)) if blink else 0.0,
         across=ACROSS * motion.gaze_x * eye.width if gazes else 0.0,
         down=DOWN * motion.gaze_y * eye.width if gazes else 0.0,
         centre=centre,
@@ -88,7 +89,7 @@ def draw_eye(
         away = -(look.across * towards) * eye.axis_x - (look.down * towards) * eye.axis_y
         gazing = np.asarray(shift[window] + away, np.float32)
         ball = warper.sample_part(eye.ball, patch, gazing, window)
-        top, bottom = (np.interp(nodes.x, np.linspace(0, 1, POINTS), m) for m in eye.margin)
+        top, bottom = (np.interp(nodes.x, ALONG, m) for m in eye.margin)
         (distance,) = _upsampled(region, within_lids(nodes, (top, bottom), np) * eye.width)
         _put(region, ball, np.clip(0.5 + distance / 2.0, 0, 1))
     if look.blink:
@@ -101,8 +102,7 @@ def _nodes(eye: Eye, shift: FloatArray) -> EyeNodes:
     dy = eye.patch.y + shift[..., 1] - eye.corner[1]
     x = (dx * eye.axis_x[0] + dy * eye.axis_x[1]) / eye.width
     y = (dx * eye.axis_y[0] + dy * eye.axis_y[1]) / eye.width
-    along = np.linspace(0, 1, POINTS)
-    upper, lower = np.interp(x, along, eye.upper), np.interp(x, along, eye.lower)
+    upper, lower = np.interp(x, ALONG, eye.upper), np.interp(x, ALONG, eye.lower)
     return EyeNodes(x, y - upper, lower - y, np.maximum(lower - upper, 0))
 
 
@@ -127,7 +127,7 @@ def _put(region: ByteArray, drawn: ByteArray, alpha: FloatArray) -> None:
 
 def _draw_lid(region: ByteArray, eye: Eye, nodes: EyeNodes, lid: ByteArray, look: Look) -> None:
     """The closed lid comes down inside the opening, lashes at its margin."""
-    overshoot = np.interp(nodes.x, np.linspace(0, 1, POINTS), eye.overshoot)
+    overshoot = np.interp(nodes.x, ALONG, eye.overshoot)
     beyond, cover, dark = closing_lid(nodes, overshoot, (look.blink, look.comes), np)
     index = np.clip(nodes.x * (POINTS - 1), 0, POINTS - 1)
     left = np.minimum(index.astype(np.int32), POINTS - 2)

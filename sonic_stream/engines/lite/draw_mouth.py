@@ -13,8 +13,9 @@ from sonic_stream.engines.lite.geometry import smoothstep
 from sonic_stream.engines.lite.identity import Latents
 from sonic_stream.engines.lite.inside import Inside, Placed, inside_of
 from sonic_stream.engines.lite.motion import Motion
+from sonic_stream.engines.lite.pose import Pose
 from sonic_stream.engines.lite.shading import fold_depths
-from sonic_stream.engines.lite.warp import Pose, Warper, pixels_of, shown
+from sonic_stream.engines.lite.warp import Warper, pixels_of, shown
 from sonic_stream.media import ByteArray, FloatArray
 
 
@@ -43,7 +44,7 @@ class MouthPainter:
         patch, warper = self._latents.mouth, self._warper
         around = warper.part_of_whole(patch, shift)
         up, down = (
-            warper.joined(patch, warper.backward(patch, layer, motion, pose), around)
+            warper.joined(patch, warper.backward(patch, layer, pose), around)
             for layer in ("upper", "lower")
         )
         opening = self._opening(up, down)
@@ -114,7 +115,7 @@ class MouthPainter:
     ) -> ByteArray:
         """Cavity, tongue and teeth within `box` of the mouth's patch, shaded by the lips."""
         latents, patch = self._latents, self._latents.mouth
-        plan = inside_of(latents, self._warper, motion, pose)
+        plan = inside_of(latents, motion, pose)
         layers = _Stack(
             latents,
             opening.upper.shape,

@@ -10,7 +10,7 @@ from sonic_stream.engines.lite.fields import INDEX
 from sonic_stream.engines.lite.geometry import smoothstep
 from sonic_stream.engines.lite.identity import Latents
 from sonic_stream.engines.lite.motion import Motion
-from sonic_stream.engines.lite.warp import JAW_MAX_RAD, Pose, Warper
+from sonic_stream.engines.lite.pose import JAW_MAX_RAD, Pose, point_shift
 from sonic_stream.media import FloatArray
 
 PARTS = ("tongue", "lower_teeth", "tongue_tip", "upper_teeth", "at_rest")  # back to front
@@ -39,11 +39,11 @@ class Inside:
     recede: float
 
 
-def inside_of(latents: Latents, warper: Warper, motion: Motion, pose: Pose) -> Inside:
+def inside_of(latents: Latents, motion: Motion, pose: Pose) -> Inside:
     interior, c = latents.interior, motion.coefficients
-    skull = warper.point_shift(interior.centre, motion, pose, jaw=False)
-    jaw = warper.point_shift(interior.centre, motion, pose, jaw=True)
-    opened = warper.jaw_rad(motion) / JAW_MAX_RAD
+    skull = point_shift(latents, interior.centre, pose, jaw=False)
+    jaw = point_shift(latents, interior.centre, pose, jaw=True)
+    opened = pose.jaw / JAW_MAX_RAD
 
     def placed(part: str, shift: FloatArray, down: float, *, on_lips: bool = False) -> Placed:
         """`down`: an extra offset in half widths along the head's y."""

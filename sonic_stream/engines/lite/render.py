@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 
 from sonic_stream.engines.lite.draw_eye import draw_eye
@@ -11,7 +12,8 @@ from sonic_stream.engines.lite.draw_mouth import MouthPainter
 from sonic_stream.engines.lite.fields import MOUTH_COUNT
 from sonic_stream.engines.lite.identity import Latents
 from sonic_stream.engines.lite.motion import Motion
-from sonic_stream.engines.lite.warp import Warper, Window, bands_of, open_windows, pose_of
+from sonic_stream.engines.lite.pose import pose_of
+from sonic_stream.engines.lite.warp import Warper, Window, bands_of, open_windows
 from sonic_stream.media import ByteArray, FloatArray
 
 
@@ -54,20 +56,21 @@ class Renderer:
         return self.draw(motion)[0]
 
     def draw(self, motion: Motion) -> tuple[ByteArray, ByteArray | None]:
-        """The picture [S, S, 3] and, of a cut-out, its coverage [S, S]."""
+        """The picture [S, S, 3] and, of a cut-out, the person as drawn first [S, S, 4]."""
         latents, warper = self._latents, self._warper
-        pose = pose_of(motion, latents.size_px)
-        shift = warper.backward(latents.whole, "whole", motion, pose)
-        picture, coverage = self._person(shift)
+        pose = pose_of(latents, motion)
+        shift = warper.backward(latents.whole, "whole", pose)
+        picture, person = self._person(shift)
         if eyes_move(latents, motion):
             for eye in latents.eyes.values():
                 draw_eye(picture, eye, warper, motion, shift)
         if mouth_moves(latents, motion):
             self._mouth.draw(picture, motion, pose, shift)
-        return picture, coverage
+        return picture, person
 
     def _person(self, shift: FloatArray) -> tuple[ByteArray, ByteArray | None]:
         whole = self._latents.whole
         if not self._bands:
             return self._warper.sample(whole, shift), None
-        return self._warper.sample_bands(shift, self._bands)
+        person = self._warper.sample_bands(shift, self._bands)
+        return np.asarray(cv2.cvtColor(person, cv2.COLOR_RGBA2RGB)), person

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import product
 
 import cv2
@@ -14,51 +13,40 @@ from sonic_stream.engines.lite.fields import INDEX, Layer, Patch
 from sonic_stream.engines.lite.formulas import inward
 from sonic_stream.engines.lite.identity import OFF_GRID, Latents
 from sonic_stream.engines.lite.motion import MAX_TURN, Motion, no_coefficients
+from sonic_stream.engines.lite.pose import Pose, bases_of, head_of, pose_of
 from sonic_stream.media import ByteArray, FloatArray
 
 Flags = npt.NDArray[np.bool_]
 Window = tuple[slice, slice]  # rows and columns of a patch's nodes
 REACH_SHARE = 0.75  # of `MAX_TURN`: so far heads really turn
-JAW_MAX_RAD = float(np.deg2rad(17.0))
+BREATH = INDEX["breath"]
 
 
-@dataclass(frozen=True)
-class Pose:
-    """The head's motion about the pivot: rotation [3, 3] and shift [2] in pixels."""
+class _Field:
+    """How a layer's nodes move: the face's by all bases, the others by the breath and the head.
 
-    rotation: FloatArray
-    shift: FloatArray
+    Drives of nothing but the breath move no node outside the `window`."""
 
+    def __init__(self, latents: Latents, patch: Patch, layer: Layer) -> None:
+        bases = bases_of(latents, patch, layer)
+        moving = np.delete(bases, BREATH, 0).any((0, 1))
+        self._window = shown(moving.any(1), moving.any(0), 1)
+        self._shape = patch.x.shape
+        self._face = np.ascontiguousarray(bases[(..., *self._window)]).reshape(len(bases), -1)
+        self._breath = bases[BREATH].copy()
+        self._head = head_of(latents, patch).reshape(4, -1)
 
-@dataclass(frozen=True)
-class Jaw:
-    """Its angle in radians, `opened` 0..1.3, how much the wide opening's shape takes over, and
-    how far the corners are pulled in, in pixels."""
-
-    angle: float
-    opened: float
-    wide: np.float32
-    pull: float
-
-    @property
-    def drives(self) -> FloatArray:
-        """[5]: the weights of `swings_of`: rotation down and back, the same of the wide opening's
-        shape, and the corners."""
-        down, back = np.cos(self.angle) - 1, -np.sin(self.angle)
-        swing = [down, back, self.wide * down, self.wide * back, self.pull]
-        return np.array(swing, np.float32)
-
-
-def pose_of(motion: Motion, size_px: int) -> Pose:
-    yaw, pitch, roll = np.deg2rad([motion.yaw_deg, motion.pitch_deg, motion.roll_deg])
-    cy, sy, cp, sp, cr, sr = (
-        np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
-    )  # fmt: skip
-    turn = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    nod = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
-    tilt = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
-    shift = np.array([motion.shift_x, motion.shift_y], np.float32) * (size_px / 512)
-    return Pose((tilt @ turn @ nod).astype(np.float32), shift)
+    def forward(self, pose: Pose) -> FloatArray:
+        """[rows, columns, 2] in pixels."""
+        moved = self._breath * pose.drives[BREATH]
+        within = moved[(..., *self._window)]
+        within[:] = (pose.drives @ self._face).reshape(within.shape)
+        flat, turn, head = moved.reshape(2, -1), pose.turn, self._head
+        turned = turn[:, :2] @ flat
+        turned *= head[3]
+        turned += turn @ head
+        turned += flat
+        return np.asarray(cv2.merge([part.reshape(self._shape) for part in turned]))
 
 
 class Warper:
@@ -68,13 +56,14 @@ class Warper:
         self._latents = latents
         patches = (latents.whole, latents.mouth)
         self._grids = {patch.x.shape: _node_grid(patch) for patch in patches}
-        self._heads: dict[str, FloatArray] = {}  # by layer, as are the swings
-        self._swings: dict[str, FloatArray] = {}
-        for patch in patches:
-            head = head_of(latents, patch).reshape(4, -1)
-            for name, layer in patch.layers.items():
-                self._heads[name] = head
-                self._swings[name] = swings_of(latents, patch, layer).reshape(5, -1)
+        self._fields = {
+            name: _Field(latents, patch, layer)
+            for patch in patches
+            for name, layer in patch.layers.items()
+        }
+        # Made when first asked for, by where a patch lies and how many nodes it has.
+        self._places: dict[tuple[int, ...], FloatArray] = {}
+        self._on_whole: dict[tuple[int, ...], FloatArray] = {}
 
     def reached(self, cover: ByteArray) -> tuple[Flags, Flags]:
         """Nodes [rows, columns] of the whole picture where, however the person moves, something
@@ -89,47 +78,37 @@ class Warper:
         seen, open_ = most > 0, least < 255
         base = self._grids[whole.x.shape]
         for motion in _extremes():
-            pose = pose_of(motion, self._latents.size_px)
-            at = base + self.backward(whole, "whole", motion, pose) * np.float32(1 / whole.cell)
+            pose = pose_of(self._latents, motion)
+            at = base + self.backward(whole, "whole", pose) * np.float32(1 / whole.cell)
             for grid, flags in ((most, seen), (255 - least, open_)):
                 moved = cv2.remap(grid, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
                 flags |= moved > 0
         return seen, open_
 
-    def jaw_rad(self, motion: Motion) -> float:
-        return float(np.clip(motion.coefficients[INDEX["jaw"]], 0, 1.3)) * JAW_MAX_RAD
-
-    def jaw(self, motion: Motion) -> Jaw:
-        c, angle = motion.coefficients, self.jaw_rad(motion)
-        if angle <= 1e-4:
-            return Jaw(0.0, 0.0, np.float32(0), 0.0)
-        opened = angle / JAW_MAX_RAD
-        round_ = 0.8 * c[INDEX["pucker"]] + 0.5 * c[INDEX["funnel"]]
-        wide = np.float32(np.clip(1.6 * opened - 0.25 + round_, 0, 1))
-        return Jaw(angle, opened, wide, -0.12 * self._latents.half_width * opened)
-
-    def backward(self, patch: Patch, layer: str, motion: Motion, pose: Pose) -> FloatArray:
+    def backward(self, patch: Patch, layer: str, pose: Pose) -> FloatArray:
         """Where each node [rows, columns, 2] of the new picture comes from, as a shift.
 
         The forward field is inverted by fixed-point iteration: a sum of backward fields would
         be wrong at large jaw angles.
         """
-        forward = self._forward(patch, layer, motion, pose)
+        forward = self._fields[layer].forward(pose) * np.float32(-1 / patch.cell)
         base = self._grids[patch.x.shape]
-        shift = -forward
+        shift = forward
         for _ in range(3 if layer == "whole" else 5):
-            shift = -cv2.remap(
-                forward, base + shift * np.float32(1 / patch.cell), None,
-                cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE,
-            )  # fmt: skip
-        return np.asarray(shift, np.float32)
+            shift = cv2.remap(
+                forward, base + shift, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            )
+        return np.asarray(shift * np.float32(patch.cell))
 
     def part_of_whole(self, patch: Patch, shift: FloatArray) -> FloatArray:
         """The whole picture's backward shift on a patch's nodes."""
-        cell = self._latents.whole.cell
-        columns, rows = (patch.x + 0.5) / cell - 0.5, (patch.y + 0.5) / cell - 0.5
+        key = patch.x0, patch.y0, *patch.x.shape
+        if key not in self._on_whole:
+            cell = self._latents.whole.cell
+            self._on_whole[key] = (np.dstack([patch.x, patch.y]) + 0.5) / cell - 0.5
+        at = self._on_whole[key]
         return np.asarray(
-            cv2.remap(shift, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            cv2.remap(shift, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         )
 
     def joined(self, patch: Patch, own: FloatArray, whole: FloatArray) -> FloatArray:
@@ -157,21 +136,18 @@ class Warper:
             cv2.remap(part, at, between, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         )
 
-    def sample_bands(self, shift: FloatArray, bands: list[Window]) -> tuple[ByteArray, ByteArray]:
-        """The colours [S, S, 3] and the coverage [S, S] of a cut-out, made within the bands only;
-        the rest is 0."""
+    def sample_bands(self, shift: FloatArray, bands: list[Window]) -> ByteArray:
+        """The colours and the coverage [S, S, 4] of a cut-out, made within the bands only; the
+        rest is 0."""
         whole = self._latents.whole
         nodes = self._nodes(whole, shift, None, (0, 0))
-        colours = np.zeros((whole.height, whole.width, 3), np.uint8)
-        coverage = np.zeros(colours.shape[:2], np.uint8)
+        drawn = np.zeros((whole.height, whole.width, 4), np.uint8)
         for band in bands:
             rows, columns = band
             some = nodes[rows.start : rows.stop + 2, columns.start : columns.stop + 2]
-            box = pixels_of(band, whole.cell)
-            drawn = _remapped(self._latents.source, *_fixed_point(some, whole.cell))
-            cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB, colours[box])
-            cv2.extractChannel(drawn, 3, coverage[box])
-        return colours, coverage
+            at = _fixed_point(some, whole.cell)
+            drawn[pixels_of(band, whole.cell)] = _remapped(self._latents.source, *at)
+        return drawn
 
     def _positions(
         self,
@@ -189,17 +165,25 @@ class Warper:
     ) -> FloatArray:
         """Where each node comes from, with a ring of nodes around, for the half cell between the
         last node and the border."""
-        cell = patch.cell
-        rows, columns = window or (slice(0, shift.shape[0]), slice(0, shift.shape[1]))
         at = cv2.copyMakeBorder(shift, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-        height, width = at.shape[:2]
-        first_x = patch.x0 - corner[0] + cell * (columns.start - 0.5) - 0.5
-        first_y = patch.y0 - corner[1] + cell * (rows.start - 0.5) - 0.5
-        at[..., 0] += first_x + cell * np.arange(width, dtype=np.float32)
-        at[..., 1] += (first_y + cell * np.arange(height, dtype=np.float32))[:, None]
-        at *= self._latents.enlarged
-        at += np.float32(OFF_GRID)
+        at *= np.float32(self._latents.enlarged)
+        rest = self._resting(patch, corner)
+        if window:
+            rows, columns = window
+            rest = rest[rows.start : rows.stop + 2, columns.start : columns.stop + 2]
+        at += rest
         return np.asarray(at)
+
+    def _resting(self, patch: Patch, corner: tuple[int, int]) -> FloatArray:
+        """What `_nodes` gives where nothing moves."""
+        rows, columns = patch.x.shape
+        key = patch.x0 - corner[0], patch.y0 - corner[1], rows, columns
+        if key not in self._places:
+            x = key[0] + patch.cell * (np.arange(columns + 2) - 0.5) - 0.5
+            y = key[1] + patch.cell * (np.arange(rows + 2) - 0.5) - 0.5
+            places = np.dstack(np.meshgrid(x, y)) * self._latents.enlarged + OFF_GRID
+            self._places[key] = places.astype(np.float32)
+        return self._places[key]
 
     def carried(self, grid: FloatArray, shift: FloatArray, patch: Patch) -> FloatArray:
         """A node grid's values, moved along with the picture."""
@@ -207,60 +191,6 @@ class Warper:
         return np.asarray(
             cv2.remap(grid, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         )
-
-    def point_shift(
-        self, point: FloatArray, motion: Motion, pose: Pose, *, jaw: bool
-    ) -> FloatArray:
-        """How far a head-frame point moves in the picture, with the skull or with the jaw."""
-        latents = self._latents
-        moved = point.astype(np.float64).copy()
-        if jaw:
-            angle = self.jaw_rad(motion)
-            y, z = point[1] - latents.hinge, min(float(point[2]), 0.0)
-            moved[1] = latents.hinge + y * np.cos(angle) - z * np.sin(angle)
-            moved[0] += 0.10 * latents.half_width * motion.coefficients[INDEX["jaw_side"]]
-        here = latents.axes @ moved + latents.origin
-        here = latents.pivot + pose.rotation @ (here - latents.pivot)
-        rest = latents.axes @ point + latents.origin
-        return np.asarray(here[:2] + pose.shift - rest[:2], np.float32)
-
-    def _forward(self, patch: Patch, name: str, motion: Motion, pose: Pose) -> FloatArray:
-        rows, columns = patch.x.shape
-        moved = motion.coefficients @ patch.layers[name].bases
-        jaw = self.jaw(motion)
-        if jaw.opened:
-            moved = moved + jaw.drives @ self._swings[name]
-        moved = moved.reshape(2, -1)
-        turn, head = turn_of(pose), self._heads[name]
-        moved = moved + (turn[:, :2] @ moved) * head[3] + turn @ head
-        return np.asarray(cv2.merge([part.reshape(rows, columns) for part in moved]))
-
-
-def head_of(latents: Latents, patch: Patch) -> FloatArray:
-    """[4, rows, columns]: each node's place from the head's pivot, times how much it follows the
-    head; and that."""
-    x, y, z = latents.pivot
-    places = [patch.x - x, patch.y - y, patch.depth - z, np.ones_like(patch.x)]
-    return np.asarray(patch.head * np.stack(places), np.float32)
-
-
-def turn_of(pose: Pose) -> FloatArray:
-    """[2, 4]: what `head_of` is multiplied by for the head's motion."""
-    change = pose.rotation[:2] - np.eye(2, 3, dtype=np.float32)
-    return np.hstack([change, pose.shift[:, None]]).astype(np.float32)
-
-
-def swings_of(latents: Latents, patch: Patch, layer: Layer) -> FloatArray:
-    """[5, 2, rows, columns]: how far nodes move by each of `Jaw.drives`. What is in front of the
-    hinge (z < 0) moves down as the jaw opens."""
-    down, across = latents.axes[:2, 1], latents.axes[:2, 0]
-    swings = [
-        np.multiply.outer(down, weight * arm)
-        for weight in (layer.jaw, layer.jaw_wide)
-        for arm in (patch.arm_y, patch.arm_z)
-    ]
-    pull = np.multiply.outer(across, patch.corner_pull)
-    return np.asarray(np.stack([*swings, pull]), np.float32)
 
 
 def _node_grid(patch: Patch) -> FloatArray:

@@ -15,7 +15,7 @@ from torch import Tensor
 from sonic_stream.engines.lite.draw_mouth import activity
 from sonic_stream.engines.lite.formulas import LipEdges, inward, lips_shadow
 from sonic_stream.engines.lite.gpu.canvas import Canvas, Patches, Row, sampled, uploaded
-from sonic_stream.engines.lite.gpu.resident import Extent, drives_of
+from sonic_stream.engines.lite.gpu.resident import Extent
 from sonic_stream.engines.lite.gpu.sampling import (
     blend,
     enlarged,
@@ -27,9 +27,9 @@ from sonic_stream.engines.lite.gpu.sampling import (
 from sonic_stream.engines.lite.gpu.warps import carried, forward, inverse, moved
 from sonic_stream.engines.lite.gpu.window import Window
 from sonic_stream.engines.lite.inside import PARTS, Placed, inside_of
+from sonic_stream.engines.lite.pose import pose_of
 from sonic_stream.engines.lite.render import mouth_moves
 from sonic_stream.engines.lite.shading import fold_depths
-from sonic_stream.engines.lite.warp import pose_of, turn_of
 from sonic_stream.media import FloatArray
 
 
@@ -46,13 +46,13 @@ def draw_mouths(canvas: Canvas, extent: Extent) -> None:
 def _numbers(index: int, row: Row) -> dict[str, npt.ArrayLike]:
     resident, motion = row.scene.resident, row.motion
     latents, patch = resident.latents, resident.latents.mouth
-    interior, pose = latents.interior, pose_of(motion, latents.size_px)
-    inside = inside_of(latents, resident.warper, motion, pose)
+    interior, pose = latents.interior, pose_of(latents, motion)
+    inside = inside_of(latents, motion, pose)
     placed = {sprite.part: sprite for sprite in (*inside.behind, *inside.before)}
     corner = np.array([patch.x0, patch.y0], np.float32)
     return {
         "row": index, "x0": patch.x0, "y0": patch.y0, "size": patch.x.shape[::-1],
-        "drives": drives_of(resident, motion), "turn": turn_of(pose),
+        "drives": pose.drives, "turn": pose.turn,
         "active": activity(motion), "folds": fold_depths(motion.coefficients),
         "shade": np.trunc(latents.folds.colour), "half": latents.half_width,
         "edge": LipEdges.softness(latents.size_px / 512, interior.soft_px),

@@ -18,13 +18,12 @@ from sonic_stream.engines.lite.gpu.resident import (
     Extent,
     Resident,
     ResidentScene,
-    drives_of,
 )
 from sonic_stream.engines.lite.gpu.sampling import stacked
 from sonic_stream.engines.lite.gpu.warps import forward, inverse, moved
 from sonic_stream.engines.lite.identity import restore
 from sonic_stream.engines.lite.painter import Picture, Shot
-from sonic_stream.engines.lite.warp import pose_of, turn_of
+from sonic_stream.engines.lite.pose import pose_of
 from sonic_stream.media import ByteArray, IdentityLatents
 
 MAX_PIXELS = 32 << 20  # of a batch: some 3 GB are in flight then
@@ -99,15 +98,9 @@ class TorchPainter:
         """The persons as the whole picture's field moves them."""
         residents = [row.scene.resident for row in rows]
         whole, size = residents[0].latents.whole, residents[0].latents.size_px
+        poses = [pose_of(row.scene.resident.latents, row.motion) for row in rows]
         numbers = uploaded(
-            [
-                {
-                    "drives": drives_of(row.scene.resident, row.motion),
-                    "turn": turn_of(pose_of(row.motion, size)),
-                }
-                for row in rows
-            ],
-            self._device,
+            [{"drives": pose.drives, "turn": pose.turn} for pose in poses], self._device
         )
         own = moved(numbers["drives"], [resident.whole for resident in residents])
         head = stacked([resident.head for resident in residents])

@@ -20,8 +20,8 @@ from sonic_stream.engines.lite.eyes import Eye
 from sonic_stream.engines.lite.fields import Patch
 from sonic_stream.engines.lite.identity import Latents
 from sonic_stream.engines.lite.inside import PARTS
-from sonic_stream.engines.lite.motion import Motion
-from sonic_stream.engines.lite.warp import Warper, bands_of, head_of, pixels_of, swings_of
+from sonic_stream.engines.lite.pose import bases_of, head_of
+from sonic_stream.engines.lite.warp import Warper, bands_of, pixels_of
 from sonic_stream.media import ByteArray, FloatArray
 
 
@@ -54,7 +54,7 @@ def _shape(grid: npt.NDArray[np.generic]) -> tuple[int, int]:
 @dataclass(frozen=True)
 class Laid:
     """Tensors of an extent. `bases` [22, 2 * 2 * nodes]: displacements of both layers of the
-    mouth by `drives_of`; `head` [4, R, C], see `head_of`; `carried` [3, 2, R, C]: what moves with
+    mouth by `Pose.drives`; `head` [4, R, C], see `head_of`; `carried` [3, 2, R, C]: what moves with
     the upper lip, the lower one, and between; `feather` [h, w]; `sprites` [5, 4, sh, sw];
     `balls` [3, K h, K w] and `lids` [4, K h, K w] by eye."""
 
@@ -152,18 +152,10 @@ class ResidentScene:
         return self.backdrop is not None
 
 
-def drives_of(resident: Resident, motion: Motion) -> FloatArray:
-    """[22]: the weight of each basis."""
-    return np.concatenate([motion.coefficients, resident.warper.jaw(motion).drives])
-
-
 def _bases(latents: Latents, patch: Patch, layers: tuple[str, ...]) -> FloatArray:
     """[22, layers, 2, rows, columns]."""
-    made = []
-    for layer in (patch.layers[name] for name in layers):
-        own = layer.bases.reshape(-1, 2, *patch.x.shape)
-        made.append(np.concatenate([own, swings_of(latents, patch, layer)]))
-    return np.stack(made, 1).astype(np.float32)
+    made = [bases_of(latents, patch, patch.layers[name]) for name in layers]
+    return np.stack(made, 1)
 
 
 def _flat(bases: FloatArray) -> FloatArray:

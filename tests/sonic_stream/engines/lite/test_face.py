@@ -22,8 +22,9 @@ from sonic_stream.engines.lite.geometry import (
 from sonic_stream.engines.lite.identity import Latents, prepare, restore
 from sonic_stream.engines.lite.motion import Motion, no_coefficients
 from sonic_stream.engines.lite.palette import LUMA
+from sonic_stream.engines.lite.pose import pose_of
 from sonic_stream.engines.lite.render import Renderer
-from sonic_stream.engines.lite.warp import Warper, pose_of
+from sonic_stream.engines.lite.warp import Warper
 
 SIZE = 256
 AVATARS = ("mira", "nia", "theo")
@@ -105,7 +106,7 @@ def test_an_open_mouth_is_dark_within(latents: Latents, renderer: Renderer) -> N
 def width_of(latents: Latents, motion: Motion) -> float:
     """How wide the mouth is now, of its width at rest."""
     warper, patch = Warper(latents), latents.mouth
-    shift = warper.backward(patch, "lower", motion, pose_of(motion, latents.size_px))
+    shift = warper.backward(patch, "lower", pose_of(latents, motion))
     u, v = (warper.carried(grid, shift, patch) for grid in (patch.u, patch.v_lower))
     across = (np.abs(u) < 1) & (np.abs(v) < 0.15)
     return float(across.any(0).sum() * patch.cell / (2 * latents.half_width))
@@ -120,9 +121,9 @@ def test_round_vowels_are_narrow_and_spread_ones_wide(latents: Latents) -> None:
 def test_the_lower_lip_meets_the_teeth_for_f(latents: Latents) -> None:
     tucked = speaking(jaw=0.04, tuck=0.9, upper_up=0.75, close=0.9)
     warper, patch = Warper(latents), latents.mouth
-    pose = pose_of(tucked, latents.size_px)
+    pose = pose_of(latents, tucked)
     middle = int(np.abs(patch.u[0]).argmin())
-    lower = warper.carried(patch.v_lower, warper.backward(patch, "lower", tucked, pose), patch)
+    lower = warper.carried(patch.v_lower, warper.backward(patch, "lower", pose), patch)
     rest_row, now_row = (np.abs(grid[:, middle]).argmin() for grid in (patch.v_lower, lower))
     assert now_row < rest_row, "the lip's edge is higher than at rest"
 
@@ -153,11 +154,11 @@ def test_a_mouth_with_as_many_nodes_as_the_picture_leaves_the_heads_turn_alone(
         layers={"upper": whole.layers["whole"], "lower": whole.layers["whole"]},
     )
     turned = Motion(yaw_deg=6, roll_deg=4)
-    pose = pose_of(turned, latents.size_px)
-    expected = Warper(latents).backward(whole, "whole", turned, pose)
+    pose = pose_of(latents, turned)
+    expected = Warper(latents).backward(whole, "whole", pose)
     large = Warper(replace(latents, mouth=still))
-    assert np.array_equal(large.backward(whole, "whole", turned, pose), expected)
-    assert not large.backward(still, "upper", turned, pose).any()
+    assert np.array_equal(large.backward(whole, "whole", pose), expected)
+    assert not large.backward(still, "upper", pose).any()
 
 
 def test_a_lid_never_reaches_the_brow(latents: Latents, renderer: Renderer) -> None:
