@@ -44,9 +44,7 @@ class Scene:
         self._transparent = cut is not None and cut.straight
         self._behind = cut.behind if cut else None
         self._renderer = Renderer(latents, cut.cutout if cut else None)
-        cell = latents.whole.cell
-        self._rims = [pixels_of(window, cell) for window in self._renderer.rims]
-        self._empty = [pixels_of(window, cell) for window in self._renderer.empty]
+        self._cell = latents.whole.cell
 
     @property
     def has_alpha(self) -> bool:
@@ -59,15 +57,16 @@ class Scene:
             return picture, None
         if self._transparent:
             rgba = cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA)
-            cv2.mixChannels([person], [rgba], [3, 3])
+            cv2.mixChannels([person.rgba], [rgba], [3, 3])
             return np.asarray(rgba), self._behind
-        for box in self._empty:
+        for window in person.parts.empty:
+            box = pixels_of(window, self._cell)
             picture[box] = self._behind[box]
-        for box in self._rims:
+        for window in person.parts.rims:
             # The cut-out's colours were multiplied by their coverage already.
-            open_ = cv2.cvtColor(
-                cv2.bitwise_not(cv2.extractChannel(person[box], 3)), cv2.COLOR_GRAY2RGB
-            )
+            box = pixels_of(window, self._cell)
+            coverage = cv2.extractChannel(person.rgba[box], 3)
+            open_ = cv2.cvtColor(cv2.bitwise_not(coverage), cv2.COLOR_GRAY2RGB)
             shown = cv2.multiply(self._behind[box], open_, scale=1 / 255)
             cv2.add(picture[box], shown, dst=picture[box])
         return picture, None
@@ -81,7 +80,10 @@ def cut_of(latents: Latents, background: str, *, alpha: bool) -> Cut | None:
     own = background == "keep" and not straight
     coverage = _enlarged(with_rim(latents.matte) if own else latents.matte, latents)
     colours = latents.source if own else _person(latents)
-    if not straight:
+    if straight:  # and none where no sample sees any of it
+        near = cv2.dilate(coverage, np.ones((7, 7), np.uint8))
+        colours = cv2.copyTo(colours, near)
+    else:
         colours = cv2.multiply(colours, cv2.merge([coverage] * 3), scale=1 / 255)
     cutout = np.asarray(cv2.merge([colours, coverage]))
     return Cut(cutout, _behind(latents, background), straight)

@@ -20,7 +20,7 @@ from sonic_stream.engines.lite.formulas import (
     widened,
     within_lids,
 )
-from sonic_stream.engines.lite.geometry import smoothstep
+from sonic_stream.engines.lite.geometry import eased
 from sonic_stream.engines.lite.motion import Motion
 from sonic_stream.engines.lite.warp import Warper, pixels_of, shown
 from sonic_stream.media import ByteArray, FloatArray
@@ -60,7 +60,7 @@ def look_of(eye: Eye, motion: Motion) -> Look:
     return Look(
         lids=min(max(motion.lids, -1.0), 1.0) if sets_lids else 0.0,
         blink=blink,
-        comes=float(smoothstep(blink, 0.02, 0.30)) if blink else 0.0,
+        comes=eased(blink, 0.02, 0.30),
         across=ACROSS * motion.gaze_x * eye.width if gazes else 0.0,
         down=DOWN * motion.gaze_y * eye.width if gazes else 0.0,
         centre=centre,

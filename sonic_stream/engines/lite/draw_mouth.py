@@ -9,7 +9,7 @@ import numpy as np
 
 from sonic_stream.engines.lite.fields import MOUTH_COUNT
 from sonic_stream.engines.lite.formulas import LipEdges, lips_shadow
-from sonic_stream.engines.lite.geometry import smoothstep
+from sonic_stream.engines.lite.geometry import eased
 from sonic_stream.engines.lite.identity import Latents
 from sonic_stream.engines.lite.inside import Inside, Placed, inside_of
 from sonic_stream.engines.lite.motion import Motion
@@ -37,7 +37,10 @@ class MouthPainter:
     def __init__(self, latents: Latents, warper: Warper) -> None:
         self._latents = latents
         self._warper = warper
-        self._feather = feather(latents.mouth.width, latents.mouth.height)
+        width, height = latents.mouth.width, latents.mouth.height
+        self._feather = feather(width, height)
+        self._shade = np.empty((height, width, 3), np.uint8)
+        self._shade[:] = latents.folds.colour
 
     def draw(self, picture: ByteArray, motion: Motion, pose: Pose, shift: FloatArray) -> None:
         """Over `picture` [S, S, 3], in place, which was sampled under the shift of the whole."""
@@ -83,27 +86,25 @@ class MouthPainter:
             if depth:
                 shadow += np.float32(depth) * self._warper.carried(fold, shift, patch)
         dark = cv2.resize(shadow, (patch.width, patch.height), interpolation=cv2.INTER_LINEAR)
-        shade = np.empty_like(mouth)
-        shade[:] = folds.colour
-        return np.asarray(cv2.blendLinear(mouth, shade, 1 - dark, dark))
+        return np.asarray(cv2.blendLinear(mouth, self._shade, 1 - dark, dark))
 
     def _opening(self, up: FloatArray, down: FloatArray) -> _Opening:
         latents, patch, warper = self._latents, self._latents.mouth, self._warper
         v_upper = warper.carried(patch.v_upper, up, patch)
         v_lower = warper.carried(patch.v_lower, down, patch)
         across = np.abs(warper.carried(patch.u, 0.5 * (up + down), patch))
-        nodes = np.dstack([self._distance(v_upper), self._distance(v_lower), across])
+        nodes = cv2.merge([*cv2.split(self._distance(cv2.merge([v_upper, v_lower]))), across])
         full = cv2.resize(nodes, (patch.width, patch.height), interpolation=cv2.INTER_LINEAR)
-        above, below, along = (np.ascontiguousarray(full[..., i]) for i in range(3))
+        above, below, along = cv2.split(full)
         scale = latents.size_px / 512
-        opened = float(np.clip(np.minimum(above, -below).max() / (3.0 * scale), 0, 1))
+        opened = min(max(float(np.minimum(above, -below).max()) / (3.0 * scale), 0.0), 1.0)
         edges = LipEdges(scale, LipEdges.softness(scale, latents.interior.soft_px), opened)
         upper = edges.upper(above)
         lower = cv2.blur(edges.lower(below, along), (3, 3))  # steep sides stay smooth
         return _Opening(above, below, upper.astype(np.float32), lower.astype(np.float32))
 
     def _distance(self, offset: FloatArray) -> FloatArray:
-        """A vertical offset from a lip's edge as true distance in pixels (for smooth edges)."""
+        """Vertical offsets from lips' edges as true distances in pixels (for smooth edges)."""
         scale = 1 / (8 * self._latents.mouth.cell)
         gx = cv2.Sobel(offset, cv2.CV_32F, 1, 0, ksize=3, scale=scale)
         gy = cv2.Sobel(offset, cv2.CV_32F, 0, 1, ksize=3, scale=scale)
@@ -126,18 +127,19 @@ class MouthPainter:
         layers.shade(opening, plan)
         for sprite in plan.before:
             layers.put(sprite)
-        return np.clip(layers.canvas, 0, 255).astype(np.uint8)
+        return np.asarray(cv2.cvtColor(layers.canvas, cv2.COLOR_RGBA2RGB))
 
 
 class _Stack:
-    """Sprites composited on a canvas [h, w, 3] whose corner lies at `corner` in the picture."""
+    """Sprites composited on a canvas [h, w, 4], whose last channel says nothing and whose corner
+    lies at `corner` in the picture."""
 
     def __init__(self, latents: Latents, shape: tuple[int, ...], corner: FloatArray) -> None:
         self._latents = latents
         self._corner = corner
+        self.canvas: ByteArray = np.zeros((*shape, 4), np.uint8)
         depth = np.linspace(0, 1, shape[0], dtype=np.float32)[:, None, None]
-        cavity = latents.interior.cavity * (0.75 + 0.75 * depth)
-        self.canvas: FloatArray = np.broadcast_to(cavity, (*shape, 3)).astype(np.float32)
+        self.canvas[..., :3] = latents.interior.cavity * (0.75 + 0.75 * depth) + 0.5
 
     def put(self, sprite: Placed) -> None:
         placed = sprite.affine.copy()
@@ -145,22 +147,22 @@ class _Stack:
         picture: ByteArray = getattr(self._latents.interior, sprite.part)
         height, width = self.canvas.shape[:2]
         drawn = cv2.warpAffine(picture, placed, (width, height), flags=cv2.INTER_LINEAR)
-        alpha = drawn[..., 3:].astype(np.float32) * np.float32(sprite.amount / 255)
-        self.canvas *= 1 - alpha
-        self.canvas += drawn[..., :3] * alpha
+        alpha = cv2.extractChannel(drawn, 3) * np.float32(sprite.amount / 255)
+        self.canvas = np.asarray(cv2.blendLinear(drawn, self.canvas, alpha, 1 - alpha))
 
     def shade(self, opening: _Opening, plan: Inside) -> None:
         half = self._latents.half_width
         light = lips_shadow(opening.above, opening.below, plan.depth, half, np)
-        self.canvas *= np.power(light[..., None], plan.tint)
+        shaded = self.canvas[..., :3] * np.power(light[..., None], plan.tint)
         if plan.recede:
-            self.canvas *= 1 - plan.recede
-            self.canvas += self._latents.interior.cavity * (0.8 * plan.recede)
+            shaded *= 1 - plan.recede
+            shaded += self._latents.interior.cavity * (0.8 * plan.recede)
+        self.canvas[..., :3] = np.minimum(shaded + np.float32(0.5), 255)
 
 
 def activity(motion: Motion) -> float:
     """The mouth is faded in with it, so that rest is the untouched portrait without a pop."""
-    return float(smoothstep(5.0 * np.abs(motion.coefficients[:MOUTH_COUNT]).sum(), 0, 1))
+    return eased(5.0 * float(np.abs(motion.coefficients[:MOUTH_COUNT]).sum()), 0, 1)
 
 
 def feather(width: int, height: int) -> FloatArray:

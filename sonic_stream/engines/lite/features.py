@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 
 import numpy as np
-import numpy.typing as npt
 
 from sonic_stream.media import FloatArray
 
@@ -45,26 +44,34 @@ def mel_matrix(low_hz: float = 50.0, high_hz: float = 7600.0) -> FloatArray:
 
 
 def log_mel(windows: FloatArray, mel: FloatArray, taper: FloatArray) -> FloatArray:
-    """Natural log of mel power [n, 80] of windows [n, 400]."""
-    spectrum = np.abs(np.fft.rfft(windows * taper, FFT)) ** 2 / (WINDOW * 0.375)
-    return np.asarray(np.log(spectrum.astype(np.float32) @ mel.T + np.float32(LOG_FLOOR)))
+    """Natural log of mel power [n, 80] of windows [n, 400]; each as if it were alone."""
+    spectrum = np.fft.rfft(windows * taper, FFT)
+    power = (spectrum.real**2 + spectrum.imag**2) / (WINDOW * 0.375)
+    # Row by row, for a product of matrices would round by how many there are.
+    bands = np.array([mel @ row for row in power.astype(np.float32)])
+    return np.asarray(np.log(bands + np.float32(LOG_FLOOR)))
 
 
-def relative(row: FloatArray, level: float) -> tuple[FloatArray, float]:
-    """One log-mel row [80] and the level before it -> features [42] and the level after."""
-    peak = float(row.max())
-    loudness = peak + float(np.log(np.exp(row - peak).sum())) - LOG_BANDS
-    level = max(LEVEL_FLOOR, loudness, level - RELEASE)
-    pooled = np.logaddexp(row[::2], row[1::2]) - 0.69
-    out = np.empty(ROW, np.float32)
-    out[:POOLED] = (np.clip(pooled - level, BELOW, ABOVE) + 4) / 2.5
-    out[POOLED] = (min(max(loudness - level, BELOW), 0.0) + 3) / 2
-    out[POOLED + 1] = (level + 7) / 3
+def relative(rows: FloatArray, level: float) -> tuple[FloatArray, float]:
+    """Log-mel rows [n, 80] and the level before them -> features [n, 42] and the level after."""
+    peaks = rows.max(1, keepdims=True)
+    loudness = (peaks[:, 0] + np.log(np.exp(rows - peaks).sum(1)) - LOG_BANDS).tolist()
+    levels = []
+    for loud in loudness:
+        level = max(LEVEL_FLOOR, loud, level - RELEASE)
+        levels.append(level)
+    pooled = np.logaddexp(rows[:, ::2], rows[:, 1::2]) - 0.69
+    followed = np.array(levels)
+    out = np.empty((len(rows), ROW), np.float32)
+    away = pooled - followed.astype(np.float32)[:, None]
+    out[:, :POOLED] = (np.minimum(np.maximum(away, BELOW), ABOVE) + 4) / 2.5
+    out[:, POOLED] = (np.minimum(np.maximum(loudness - followed, BELOW), 0.0) + 3) / 2
+    out[:, POOLED + 1] = (followed + 7) / 3
     return out, level
 
 
 class Features:
-    """Stateful front end; equal for any chunking, since rows are computed one by one."""
+    """Stateful front end; equal for any chunking."""
 
     def __init__(self) -> None:
         self._mel = mel_matrix()
@@ -77,14 +84,14 @@ class Features:
 
     def push(self, samples: FloatArray) -> FloatArray:
         """float32 [n] at 16 kHz -> the rows that became due, [m, 42]."""
-        self._pending = np.concatenate([self._pending, samples])
-        rows: list[npt.NDArray[np.float32]] = []
-        while len(self._pending) >= WINDOW:
-            mel_row = log_mel(self._pending[None, :WINDOW], self._mel, self._taper)[0]
-            features, self._level = relative(mel_row, self._level)
-            rows.append(features)
-            self._pending = self._pending[HOP:]
-        return np.stack(rows) if rows else np.zeros((0, ROW), np.float32)
+        pending = np.concatenate([self._pending, samples])
+        count = (len(pending) - WINDOW + HOP) // HOP
+        self._pending = pending[count * HOP :]
+        if not count:
+            return np.zeros((0, ROW), np.float32)
+        windows = np.array([pending[i * HOP : i * HOP + WINDOW] for i in range(count)])
+        rows, self._level = relative(log_mel(windows, self._mel, self._taper), self._level)
+        return rows
 
     def clone(self) -> Features:
         return copy.copy(self)  # its arrays are never written to

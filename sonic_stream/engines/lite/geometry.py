@@ -43,6 +43,12 @@ def smoothstep(
     return np.asarray(t * t * (3 - 2 * t))
 
 
+def eased(x: float, low: float, high: float) -> float:
+    """`smoothstep` of one number, without its arrays."""
+    t = min(max((x - low) / (high - low), 0.0), 1.0)
+    return t * t * (3 - 2 * t)
+
+
 def gaussian_smooth(values: npt.NDArray[np.floating[Any]], sigma: float) -> npt.NDArray[np.float64]:
     """Gaussian filter along the first axis, edges held."""
     radius = max(int(3 * sigma), 1)

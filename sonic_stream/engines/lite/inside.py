@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sonic_stream.engines.lite.fields import INDEX
-from sonic_stream.engines.lite.geometry import smoothstep
+from sonic_stream.engines.lite.geometry import eased
 from sonic_stream.engines.lite.identity import Latents
 from sonic_stream.engines.lite.motion import Motion
 from sonic_stream.engines.lite.pose import JAW_MAX_RAD, Pose, point_shift
@@ -62,13 +62,13 @@ def inside_of(latents: Latents, motion: Motion, pose: Pose) -> Inside:
     if latents.open_at_rest:
         parts = ("jaw", "close", "lower_down", "upper_up")
         moved = sum(abs(float(c[INDEX[name]])) for name in parts)
-        amount = 1 - float(smoothstep(moved, 0.05, 0.35))
+        amount = 1 - eased(moved, 0.05, 0.35)
         if amount > 0.01:
             before = (Placed("at_rest", interior.to_lips, skull, amount),)
-    rounded = float(np.clip(c[INDEX["pucker"]] + 0.15 * c[INDEX["funnel"]], 0, 1))
+    rounded = float(c[INDEX["pucker"]] + 0.15 * c[INDEX["funnel"]])
     # Behind rounded lips the teeth recede into the dark.
     flat = own or interior.is_line_art
-    recede = float(smoothstep(rounded, 0.2, 1.0)) * (0.45 if flat else 0.7)
+    recede = eased(rounded, 0.2, 1.0) * (0.45 if flat else 0.7)
     return Inside(
         behind,
         before,

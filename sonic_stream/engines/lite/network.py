@@ -117,8 +117,8 @@ class MotionNet:
         size = len(hidden)
         from_x = w[f"g.weight_ih_l{layer}"] @ x + w[f"g.bias_ih_l{layer}"]
         from_h = w[f"g.weight_hh_l{layer}"] @ hidden + w[f"g.bias_hh_l{layer}"]
-        reset = _sigmoid(from_x[:size] + from_h[:size])
-        update = _sigmoid(from_x[size : 2 * size] + from_h[size : 2 * size])
+        gates = _sigmoid(from_x[: 2 * size] + from_h[: 2 * size])
+        reset, update = gates[:size], gates[size:]
         new = np.tanh(from_x[2 * size :] + reset * from_h[2 * size :])
         return np.asarray((1 - update) * new + update * hidden, np.float32)
 
@@ -175,4 +175,4 @@ class AudioToMotion:
 
 
 def _sigmoid(x: FloatArray) -> FloatArray:
-    return np.asarray(1 / (1 + np.exp(-np.clip(x, -30, 30))), np.float32)
+    return np.asarray(0.5 + 0.5 * np.tanh(0.5 * x), np.float32)

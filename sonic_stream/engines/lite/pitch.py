@@ -96,8 +96,8 @@ def semitones(window: FloatArray) -> float:
         return UNVOICED
     spectrum = np.fft.rfft(low, 2 * COUNT)
     together = np.fft.irfft(spectrum.real**2 + spectrum.imag**2)[: LONGEST + 1]
-    lags = np.arange(1, LONGEST + 1)
-    apart = energy[COUNT - 1 - lags] + energy[-1] - energy[lags - 1]
+    # Of what lies apart by each lag from 1 on: all but the last samples, and all but the first.
+    apart = energy[COUNT - 1 - LONGEST : COUNT - 1][::-1] + energy[-1] - energy[:LONGEST]
     clear = np.concatenate([[1.0], 2 * together[1:] / np.maximum(apart, 1e-12)])
     middle = clear[SHORTEST:-1]
     peaks = (middle >= clear[SHORTEST - 1 : -2]) & (middle > clear[SHORTEST + 1 :])

@@ -33,8 +33,9 @@ def rested(last: Lips, still: int) -> Lips | None:
 
 def lips(channels: FloatArray, dynamic_scale: float) -> Lips:
     """Channels [11] -> the lips' shape."""
-    gate = float(np.clip((channels[CHANNEL["speech"]] - 0.3) / 0.25, 0, 1))
-    value = {name: float(channels[i]) * gate for name, i in CHANNEL.items()}
+    heard = dict(zip(CHANNEL, channels.tolist(), strict=True))
+    gate = _between(heard["speech"], 0.3, 0.55)
+    value = {name: amount * gate for name, amount in heard.items()}
     out = no_coefficients()
     # Networks hedge: stretched so that a likely gesture is a full one, and an unlikely one none.
     closed = _between(value["close"], 0.22, 0.67)
@@ -65,7 +66,7 @@ def lips(channels: FloatArray, dynamic_scale: float) -> Lips:
 
 
 def _between(value: float, nothing: float, full: float) -> float:
-    return float(np.clip((value - nothing) / (full - nothing), 0, 1))
+    return min(max((value - nothing) / (full - nothing), 0.0), 1.0)
 
 
 def lip_smoother() -> AttackRelease:

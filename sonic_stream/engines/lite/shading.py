@@ -56,7 +56,7 @@ def fold_depths(coefficients: FloatArray) -> tuple[float, float]:
 
     cheeks = of("smile") + 0.6 * of("stretch") + 0.4 * of("upper_up") - 0.5 * of("pucker")
     chin = 0.9 * of("press") + 0.6 * of("pucker") + 0.7 * of("tuck") - 0.3 * of("jaw")
-    cheeks, chin = float(np.clip(cheeks, 0, 1)), float(np.clip(chin, 0, 1))
+    cheeks, chin = min(max(cheeks, 0.0), 1.0), min(max(chin, 0.0), 1.0)
     least = 0.01 if cheeks + chin >= 0.02 else 2.0
     return cheeks if cheeks > least else 0.0, chin if chin > least else 0.0
 

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import product
-
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from sonic_stream.engines.lite.cover import Window
 from sonic_stream.engines.lite.fields import INDEX, Layer, Patch
 from sonic_stream.engines.lite.formulas import inward
 from sonic_stream.engines.lite.identity import OFF_GRID, Latents
-from sonic_stream.engines.lite.motion import MAX_TURN, Motion, no_coefficients
-from sonic_stream.engines.lite.pose import Pose, bases_of, head_of, pose_of
+from sonic_stream.engines.lite.pose import Pose, bases_of, head_of
 from sonic_stream.media import ByteArray, FloatArray
 
-Flags = npt.NDArray[np.bool_]
-Window = tuple[slice, slice]  # rows and columns of a patch's nodes
-REACH_SHARE = 0.75  # of `MAX_TURN`: so far heads really turn
 BREATH = INDEX["breath"]
 
 
@@ -65,26 +59,6 @@ class Warper:
         self._places: dict[tuple[int, ...], FloatArray] = {}
         self._on_whole: dict[tuple[int, ...], FloatArray] = {}
 
-    def reached(self, cover: ByteArray) -> tuple[Flags, Flags]:
-        """Nodes [rows, columns] of the whole picture where, however the person moves, something
-        of a cover [S, S] may be seen, and where it may leave something open."""
-        whole = self._latents.whole
-        rows, columns = whole.x.shape
-        blocks = cover.reshape(rows, whole.cell, columns, whole.cell)
-        # Shifts, and what lies between two nodes, are a margin.
-        margin = np.ones((2 * (1 + -(-rows // 60)) + 1,) * 2, np.uint8)
-        most = cv2.dilate(np.ascontiguousarray(blocks.max((1, 3))), margin)
-        least = cv2.erode(np.ascontiguousarray(blocks.min((1, 3))), margin)
-        seen, open_ = most > 0, least < 255
-        base = self._grids[whole.x.shape]
-        for motion in _extremes():
-            pose = pose_of(self._latents, motion)
-            at = base + self.backward(whole, "whole", pose) * np.float32(1 / whole.cell)
-            for grid, flags in ((most, seen), (255 - least, open_)):
-                moved = cv2.remap(grid, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-                flags |= moved > 0
-        return seen, open_
-
     def backward(self, patch: Patch, layer: str, pose: Pose) -> FloatArray:
         """Where each node [rows, columns, 2] of the new picture comes from, as a shift.
 
@@ -100,6 +74,10 @@ class Warper:
             )
         return np.asarray(shift * np.float32(patch.cell))
 
+    def origins(self, patch: Patch, shift: FloatArray) -> FloatArray:
+        """Where each node [rows, columns, 2] comes from under a backward shift, in nodes."""
+        return np.asarray(self._grids[patch.x.shape] + shift * np.float32(1 / patch.cell))
+
     def part_of_whole(self, patch: Patch, shift: FloatArray) -> FloatArray:
         """The whole picture's backward shift on a patch's nodes."""
         key = patch.x0, patch.y0, *patch.x.shape
@@ -114,7 +92,7 @@ class Warper:
     def joined(self, patch: Patch, own: FloatArray, whole: FloatArray) -> FloatArray:
         """A patch's own backward shift, but the whole picture's where that leads out of the patch,
         whose field says nothing of what is there."""
-        at = self._grids[patch.x.shape] + own * np.float32(1 / patch.cell)
+        at = self.origins(patch, own)
         rows, columns = patch.x.shape
         share = inward(at[..., 0], at[..., 1], columns, rows, np)[..., None]
         return np.asarray(whole + (own - whole) * share, np.float32)
@@ -136,17 +114,17 @@ class Warper:
             cv2.remap(part, at, between, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         )
 
-    def sample_bands(self, shift: FloatArray, bands: list[Window]) -> ByteArray:
-        """The colours and the coverage [S, S, 4] of a cut-out, made within the bands only; the
+    def sample_parts(self, shift: FloatArray, windows: list[Window]) -> ByteArray:
+        """The colours and the coverage [S, S, 4] of a cut-out, made within the windows only; the
         rest is 0."""
         whole = self._latents.whole
         nodes = self._nodes(whole, shift, None, (0, 0))
         drawn = np.zeros((whole.height, whole.width, 4), np.uint8)
-        for band in bands:
-            rows, columns = band
+        for window in windows:
+            rows, columns = window
             some = nodes[rows.start : rows.stop + 2, columns.start : columns.stop + 2]
             at = _fixed_point(some, whole.cell)
-            drawn[pixels_of(band, whole.cell)] = _remapped(self._latents.source, *at)
+            _remapped(self._latents.source, *at, drawn[pixels_of(window, whole.cell)])
         return drawn
 
     def _positions(
@@ -187,10 +165,12 @@ class Warper:
 
     def carried(self, grid: FloatArray, shift: FloatArray, patch: Patch) -> FloatArray:
         """A node grid's values, moved along with the picture."""
-        at = self._grids[patch.x.shape] + shift * np.float32(1 / patch.cell)
         return np.asarray(
-            cv2.remap(grid, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        )
+            cv2.remap(
+                grid, self.origins(patch, shift), None,
+                cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE,
+            )
+        )  # fmt: skip
 
 
 def _node_grid(patch: Patch) -> FloatArray:
@@ -221,53 +201,14 @@ def _fixed_point(
 
 
 def _remapped(
-    source: ByteArray, at: npt.NDArray[np.int16], part: npt.NDArray[np.uint16]
+    source: ByteArray,
+    at: npt.NDArray[np.int16],
+    part: npt.NDArray[np.uint16],
+    into: ByteArray | None = None,
 ) -> ByteArray:
     return np.asarray(
-        cv2.remap(source, at, part, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        cv2.remap(source, at, part, cv2.INTER_LINEAR, into, borderMode=cv2.BORDER_REFLECT_101)
     )
-
-
-def _extremes() -> Iterator[Motion]:
-    opened = no_coefficients()
-    opened[INDEX["jaw"]] = 1.0
-    for signs in product((-1, 1), repeat=3):
-        yaw, pitch, roll = (REACH_SHARE * MAX_TURN[:3] * signs).tolist()
-        yield Motion(opened, yaw_deg=yaw, pitch_deg=pitch, roll_deg=roll)
-
-
-def bands_of(seen: Flags, count: int = 6) -> list[Window]:
-    """Windows, one above the other, around all that may be seen."""
-    rows, _ = seen.shape
-    windows = []
-    for at in range(count):
-        start, stop = rows * at // count, rows * (at + 1) // count
-        hits = np.flatnonzero(seen[start:stop].any(0))
-        if len(hits):
-            windows.append((slice(start, stop), slice(int(hits[0]), int(hits[-1]) + 1)))
-    return windows
-
-
-def open_windows(seen: Flags, open_: Flags, count: int = 12) -> tuple[list[Window], list[Window]]:
-    """Windows of all that may be open and yet show something, to the left and right of what
-    never is open; and windows of what never shows anything."""
-    rows, columns = open_.shape
-    rims: list[Window] = []
-    empty: list[Window] = []
-    for at in range(count):
-        part = slice(rows * at // count, rows * (at + 1) // count)
-        hits = np.flatnonzero(seen[part].any(0))
-        first, end = (int(hits[0]), int(hits[-1]) + 1) if len(hits) else (columns, columns)
-        solid = (~open_[part].any(0)).astype(np.int8)
-        runs = np.flatnonzero(np.diff(solid, prepend=0, append=0)).reshape(-1, 2).tolist()
-        left, right = max(runs, key=lambda run: run[1] - run[0], default=(end, end))
-        rims += [(part, side) for side in (slice(first, left), slice(right, end))]
-        empty += [(part, side) for side in (slice(0, first), slice(end, columns))]
-    return _filled(rims), _filled(empty)
-
-
-def _filled(windows: list[Window]) -> list[Window]:
-    return [(rows, columns) for rows, columns in windows if columns.start < columns.stop]
 
 
 def pixels_of(window: Window, cell: int) -> tuple[slice, slice]:

@@ -111,7 +111,6 @@ class TorchPainter:
         patches = Patches(torch.arange(len(rows), device=self._device), zero, zero, size, size)
         at = patches.positions(shift, whole.cell, residents[0].latents.enlarged)
         drawn = sampled([row.scene for row in rows], at, 4)
-        drawn *= stacked([row.scene.shows for row in rows])
         pixels = drawn[:, :3].permute(0, 2, 3, 1).contiguous()
         return Canvas(rows, pixels, shift), drawn[:, 3]
 

@@ -21,7 +21,6 @@ from sonic_stream.engines.lite.fields import Patch
 from sonic_stream.engines.lite.identity import Latents
 from sonic_stream.engines.lite.inside import PARTS
 from sonic_stream.engines.lite.pose import bases_of, head_of
-from sonic_stream.engines.lite.warp import Warper, bands_of, pixels_of
 from sonic_stream.media import ByteArray, FloatArray
 
 
@@ -77,7 +76,6 @@ class Resident:
         none = np.zeros((0, 0, 3), np.uint8)
         latents = replace(latents, source=none, matte=none, foreground=none, plate=none)
         self.latents = latents
-        self.warper = Warper(latents)
         self.extent = Extent.of(latents)
         self._device = device
         whole = latents.whole
@@ -130,22 +128,17 @@ class Resident:
 
 class ResidentScene:
     """An identity before a background. `source` [1, 4, K S, K S]: colours and coverage of what is
-    drawn in place of the portrait; `shows` [1, S, S]: 1 where it may; `behind` [3, S, S]."""
+    drawn in place of the portrait; `behind` [3, S, S]."""
 
     def __init__(self, resident: Resident, cut: Cut, device: torch.device) -> None:
-        whole, factor = resident.latents.whole, resident.latents.enlarged
         self.resident = resident
         self.backdrop = cut.behind if cut.straight else None
-        shows = np.zeros((1, whole.height, whole.width), np.uint8)
-        seen, _ = resident.warper.reached(cut.cutout[::factor, ::factor, 3])
-        for band in bands_of(seen):
-            shows[(0, *pixels_of(band, whole.cell))] = 1
 
         def put(values: ByteArray) -> Tensor:
             return torch.from_numpy(np.ascontiguousarray(values)).to(device)
 
         self.source = put(cut.cutout).permute(2, 0, 1)[None].float().contiguous()
-        self.shows, self.behind = put(shows), put(cut.behind.transpose(2, 0, 1))
+        self.behind = put(cut.behind.transpose(2, 0, 1))
 
     @property
     def has_alpha(self) -> bool:

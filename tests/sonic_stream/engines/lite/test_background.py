@@ -56,9 +56,9 @@ def test_the_background_is_laid_wherever_it_can_be_seen(latents: Latents, backgr
     assert cut is not None
     for side in (-1, 1):
         motion = Motion(yaw_deg=6 * side, roll_deg=3 * side, shift_x=9 * side, shift_y=-6 * side)
-        front, coverage = Renderer(latents, cut.cutout).draw(motion)
-        assert coverage is not None
-        open_ = 1 - coverage[..., None] / 255
+        front, person = Renderer(latents, cut.cutout).draw(motion)
+        assert person is not None
+        open_ = 1 - person.rgba[..., 3:] / 255
         whole = np.minimum(front + np.round(cut.behind * open_), 255)
         assert np.abs(drawn(latents, background, motion) - whole).max() <= 1
 
@@ -104,13 +104,13 @@ def test_a_turned_head_that_talks_has_no_gap_beside_the_jaw(side: int) -> None:
     coefficients = no_coefficients()
     coefficients[INDEX["jaw"]] = 0.9
     motion = Motion(coefficients, yaw_deg=10 * side, roll_deg=6 * side, shift_x=-5 * side)
-    front, coverage = Renderer(theo, cut.cutout).draw(motion)
-    assert coverage is not None
+    front, person = Renderer(theo, cut.cutout).draw(motion)
+    assert person is not None
     patch, fifth = theo.mouth, theo.mouth.width // 5
     sides = np.zeros((SIZE, SIZE), bool)
     sides[patch.y0 : patch.y0 + patch.height, patch.x0 : patch.x0 + patch.width] = True
     sides[:, patch.x0 + fifth : patch.x0 + patch.width - fifth] = False
-    skin = sides & (coverage == 255)
+    skin = sides & (person.rgba[..., 3] == 255)
     assert skin.sum() > 500
     assert front[skin].max(1).min() > 25
 
