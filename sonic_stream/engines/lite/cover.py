@@ -7,6 +7,7 @@ is then done in a few windows instead of the whole picture.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -35,28 +36,33 @@ class Cover:
         blocks = coverage.reshape(nodes, cell, nodes, cell)
         grid = np.dstack([blocks.max((1, 3)), 255 - blocks.min((1, 3))])
         self._grid = cv2.dilate(grid, np.ones((2 * SPARE_NODES + 1,) * 2, np.uint8))
-        self._edges = [nodes * strip // STRIPS for strip in range(STRIPS + 1)]
-        self._columns = np.arange(nodes)
+        edges = [nodes * strip // STRIPS for strip in range(STRIPS + 1)]
+        self._strips = [slice(*pair) for pair in pairwise(edges)]
 
     def parts(self, at: FloatArray) -> Parts:
         """Of a picture whose nodes come from `at` [rows, columns, 2], in nodes."""
         moved = cv2.remap(self._grid, at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
-        strips = np.maximum.reduceat(moved, self._edges[:-1], axis=0) > 0
-        seen, open_ = strips[..., 0], strips[..., 1]
-        columns = self._columns
-        last = len(columns)
-        first = np.where(seen.any(1), seen.argmax(1), last)
-        end = last - seen[:, ::-1].argmax(1) * (first < last)
-        # In each strip, from its middle to either side as far as nothing is open.
-        beside = columns < ((first + end) // 2)[:, None]
-        left = np.where(open_ & beside, columns + 1, first[:, None]).max(1)
-        right = np.where(open_ & ~beside, columns, end[:, None]).min(1)
+        seen, open_ = cv2.split(moved)
         parts = Parts([], [], [])
-        for strip, (a, b, c, d) in enumerate(np.stack([first, left, right, end], 1).tolist()):
-            rows = slice(self._edges[strip], self._edges[strip + 1])
-            for windows, spans in (
-                (parts.seen, [(a, d)]), (parts.rims, [(a, b), (c, d)]),
-                (parts.empty, [(0, a), (d, last)]),
+        for rows in self._strips:
+            start, stop = _span(seen[rows])
+            # From the middle to either side as far as nothing is open.
+            middle = (start + stop) // 2
+            left = start + _span(open_[rows, start:middle])[1]
+            begins, ends = _span(open_[rows, middle:stop])
+            right = middle + begins if ends else stop
+            for windows, first, last in (
+                (parts.seen, start, stop), (parts.rims, start, left), (parts.rims, right, stop),
+                (parts.empty, 0, start), (parts.empty, stop, seen.shape[1]),
             ):  # fmt: skip
-                windows += [(rows, slice(*span)) for span in spans if span[0] < span[1]]
+                if first < last:
+                    windows.append((rows, slice(first, last)))
         return parts
+
+
+def _span(flags: ByteArray) -> tuple[int, int]:
+    """The first column with something, and the one after the last; 0, 0 without any."""
+    if not flags.size:
+        return 0, 0
+    first, _, width, _ = cv2.boundingRect(flags)
+    return first, first + width

@@ -16,6 +16,7 @@ from sonic_stream.media import FloatArray
 WINDOW = 1024  # samples at 16 kHz
 DECIMATED = 4
 COUNT = WINDOW // DECIMATED
+MEAN = np.full(DECIMATED, 1 / DECIMATED)
 RATE_HZ = 16_000 / DECIMATED
 SHORTEST, LONGEST = 9, 58  # lags: 70 to 440 Hz
 CLEAR = 0.55  # of perfect periodicity: a voice, not a consonant, breath or noise
@@ -89,7 +90,7 @@ class Intonation:
 
 def semitones(window: FloatArray) -> float:
     """Of float32 [1024] at 16 kHz, above 100 Hz; NaN where nothing is periodic."""
-    low = window.reshape(COUNT, DECIMATED).mean(1, dtype=np.float64)
+    low = window.astype(np.float64).reshape(COUNT, DECIMATED) @ MEAN
     low -= low.mean()
     energy = np.cumsum(low * low)
     if energy[-1] < QUIET * COUNT:
