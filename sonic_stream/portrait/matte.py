@@ -38,7 +38,8 @@ def refine(rgb: ByteArray, coarse: FloatArray, landmarks: FloatArray) -> ByteArr
     if size <= WORK_PX:
         return _bytes(_resized(alpha, size))
     # The windows' linear functions of colour, evaluated on the fine picture's colours.
-    slope, offset = (cv2.resize(part, (size, size)) for part in model.fit(alpha))
+    slopes, offset = model.fit(alpha)
+    slope, offset = (cv2.resize(part, (size, size)) for part in (cv2.merge(slopes), offset))
     fine = (slope * (rgb.astype(np.float32) / 255)).sum(-1) + offset
     plain = cv2.resize(alpha, (size, size), interpolation=cv2.INTER_CUBIC)
     within = cv2.resize((known == 0.5).astype(np.float32), (size, size))
@@ -100,27 +101,48 @@ def fill(picture: FloatArray, weight: FloatArray) -> FloatArray:
 
 
 class _LinearModel:
-    """Least-squares linear functions of colour in every window: a colour guided filter."""
+    """Least-squares linear functions of colour in every window: a colour guided filter. Channels
+    are planes [H, W] of their own, which is quickest."""
 
     def __init__(self, picture: FloatArray, radius: int, noise: float) -> None:
-        self._picture, self._radius = picture, radius
-        self._mean = _box(picture, radius)
-        pairs = picture[..., :, None] * picture[..., None, :]
-        second = _box(pairs.reshape(*picture.shape[:2], 9), radius)
-        spread = second.reshape(pairs.shape) - self._mean[..., :, None] * self._mean[..., None, :]
-        self._inverse = np.linalg.inv(spread + noise * np.eye(3)).astype(np.float32)
+        self._radius = radius
+        self._colours = cv2.split(picture)
+        self._means = [_box(colour, radius) for colour in self._colours]
+        (rr, rg, rb), (_, gg, gb), (_, _, bb) = (
+            [self._spread(i, j) + noise * (i == j) for j in range(3)] for i in range(3)
+        )
+        # The inverse of a symmetric matrix, by its cofactors.
+        first = [gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg]
+        second, last = rg * rb - rr * gb, rr * gg - rg * rg
+        rows = [first, [first[1], rr * bb - rb * rb, second], [first[2], second, last]]
+        scale = 1 / (rr * first[0] + rg * first[1] + rb * first[2])
+        self._inverse = [[(scale * part).astype(np.float32) for part in row] for row in rows]
 
-    def fit(self, alpha: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Slope [H, W, 3] and offset [H, W] of alpha, averaged over the windows of a pixel."""
-        mean, radius = _box(alpha, self._radius), self._radius
-        joint = _box(self._picture * alpha[..., None], radius) - self._mean * mean[..., None]
-        slope = np.einsum("yxij,yxj->yxi", self._inverse, joint)
-        offset = mean - (slope * self._mean).sum(-1)
-        return _box(slope, radius), _box(offset, radius)
+    def fit(self, alpha: FloatArray) -> tuple[list[FloatArray], FloatArray]:
+        """Slope by colour and offset [H, W] of alpha, averaged over the windows of a pixel."""
+        mean = offset = _box(alpha, self._radius)
+        joint = [
+            _box(colour * alpha, self._radius) - own * mean
+            for colour, own in zip(self._colours, self._means, strict=True)
+        ]
+        slopes = [
+            red * joint[0] + green * joint[1] + blue * joint[2]
+            for red, green, blue in self._inverse
+        ]
+        for slope, own in zip(slopes, self._means, strict=True):
+            offset = offset - slope * own
+        return [_box(slope, self._radius) for slope in slopes], _box(offset, self._radius)
 
     def __call__(self, alpha: FloatArray) -> FloatArray:
-        slope, offset = self.fit(alpha)
-        return np.asarray((slope * self._picture).sum(-1) + offset, np.float32)
+        slopes, value = self.fit(alpha)
+        for slope, colour in zip(slopes, self._colours, strict=True):
+            value += slope * colour
+        return value
+
+    def _spread(self, i: int, j: int) -> npt.NDArray[np.float64]:
+        """The covariance of two colours."""
+        together = _box(self._colours[i] * self._colours[j], self._radius)
+        return together.astype(np.float64) - self._means[i].astype(np.float64) * self._means[j]
 
 
 def _solve(model: _LinearModel, known: FloatArray, likely: FloatArray) -> FloatArray:
@@ -173,12 +195,9 @@ def _disc(radius: int) -> ByteArray:
 
 
 def _box(values: npt.NDArray[Any], radius: int) -> FloatArray:
-    """The mean over windows; channel by channel beyond four, which is all that OpenCV filters."""
+    """The mean over windows [H, W] or [H, W, 3]."""
     size = (2 * radius + 1, 2 * radius + 1)
-    if values.ndim == 2 or values.shape[2] <= 4:
-        return np.asarray(cv2.blur(values, size, borderType=cv2.BORDER_REFLECT), np.float32)
-    parts = [_box(np.ascontiguousarray(values[..., i]), radius) for i in range(values.shape[2])]
-    return np.dstack(parts)
+    return np.asarray(cv2.blur(values, size, borderType=cv2.BORDER_REFLECT), np.float32)
 
 
 def _resized(picture: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
