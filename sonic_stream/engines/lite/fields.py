@@ -24,15 +24,17 @@ from sonic_stream.media import FloatArray
 
 COEFFICIENTS = (
     "jaw", "close", "press", "pucker", "funnel", "stretch", "smile", "upper_up", "lower_down",
-    "tuck", "roll_up", "frown", "brow_up", "brow_down", "cheek", "jaw_side", "breath",
+    "tuck", "roll_up", "frown", "brow_up", "brow_down", "cheek", "jaw_side", "breath", "lean",
 )  # fmt: skip
 INDEX = {name: i for i, name in enumerate(COEFFICIENTS)}
+BODY = slice(INDEX["breath"], len(COEFFICIENTS))  # they move what is not the face
 MOUTH_COUNT = INDEX["brow_up"]  # the coefficients before it move the lips
 BROWS = {
     "right": ([46, 53, 52, 65, 55], [70, 63, 105, 66, 107]),
     "left": ([285, 295, 282, 283, 276], [336, 296, 334, 293, 300]),
 }
 UPPER_LIDS = {"right": [160, 159, 158], "left": [385, 386, 387]}
+BREATH_SHARE, LEAN_SHARE = 0.008, 0.03  # of the face's height: how far they move the body
 GLASSES_BROW = 0.3  # share of the brows' motion behind glasses
 Fields = dict[str, tuple[FloatLike, FloatLike]]
 
@@ -83,6 +85,7 @@ class FaceModel:
     mouth: MouthFrame
     size_px: int
     glasses: bool = False
+    apart: bool = False  # the person is known from the background, and may move before it
 
 
 def field_cell(size_px: int) -> int:
@@ -109,6 +112,17 @@ def head_weights(face: FaceModel, x: FloatArray, y: FloatArray) -> tuple[FloatAr
     border = smoothstep(edge, -1, 0.07 * size)  # nothing moves at the picture's border
     shoulders = smoothstep(down, chin + 0.1 * height, chin + 0.6 * height)
     return (sides * neck * border).astype(np.float32), (shoulders * border).astype(np.float32)
+
+
+def lean_weights(face: FaceModel, x: FloatArray, y: FloatArray) -> FloatArray:
+    """How much each point goes along with a body that leans to the side: from the hips, so the
+    more the higher; nothing at the picture's sides, nor with a background that would come along."""
+    if not face.apart:
+        return np.zeros_like(x)
+    size, chin = face.size_px, float(face.landmarks[152, 1])
+    height = np.clip((size - y) / max(size - chin, 0.1 * size), 0, 1)
+    sides = smoothstep(np.minimum(x, size - 1 - x), -1, 0.12 * size)
+    return np.asarray(sides * (0.4 + 0.6 * height), np.float32)
 
 
 def make_patch(
@@ -188,8 +202,11 @@ def _layer(grid: _Grid, name: str) -> Layer:
     axes = face.surface.head.axes
     rows = []
     for coefficient in COEFFICIENTS:
+        tall = face.surface.head.face_height
         if coefficient == "breath":
-            dx, dy = 0 * jaw, -0.008 * face.surface.head.face_height * grid.shoulders
+            dx, dy = 0 * jaw, -BREATH_SHARE * tall * grid.shoulders
+        elif coefficient == "lean":
+            dx, dy = LEAN_SHARE * tall * lean_weights(face, grid.x, grid.y), 0 * jaw
         else:
             fade = 1.0 if coefficient.startswith("brow") else grid.falloff
             along, down = (np.asarray(f) * mouth.half_width * fade for f in fields[coefficient])

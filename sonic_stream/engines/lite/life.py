@@ -7,6 +7,7 @@ so that any chunking of the sound gives the same life.
 from __future__ import annotations
 
 import copy
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from sonic_stream.engines.lite.fields import INDEX
 from sonic_stream.engines.lite.gaze import Angles, Gaze
 from sonic_stream.engines.lite.motion import MAX_TURN, Motion
 from sonic_stream.engines.lite.prosody import Cues
+from sonic_stream.engines.lite.torso import Torso
 from sonic_stream.media import FloatArray
 
 GAZE_DEG = (19.0, 9.0)  # what `Motion.gaze` 1 means, right and down
@@ -36,6 +38,7 @@ class Life:
         self._blinker = Blinker()
         self._breath = Breath()
         self._head = pose.Head()
+        self._torso = Torso()
         self._mimic = Mimic()
         self._mood = Mood(options.expression)
 
@@ -45,10 +48,12 @@ class Life:
     def step(
         self, frame: int, lips: tuple[FloatArray, float], cues: Cues, options: StreamOptions
     ) -> Motion:
-        """`lips`: coefficients [17] and the tongue's height, as the rig gives them."""
+        """`lips`: coefficients [18] and the tongue's height, as the rig gives them."""
         dice, amount = Dice(options.seed, frame), options.motion_scale
         sight = self._gaze.step(dice, cues)
-        turned = amount * self._head.step(dice, cues, self._gaze.target)
+        turned = self._head.step(dice, cues, self._gaze.target)
+        lean = self._torso.step(dice, cues, turned[pose.YAW], turned[pose.SHIFT_X])
+        turned = amount * turned
         mood = self._mood.step(options.expression)
         blink = self._blinker.step(dice, cues, self._gaze.looked_aside)
         breath = amount * self._breath.step(dice, cues)
@@ -59,7 +64,7 @@ class Life:
         turned = MAX_TURN * np.tanh(turned / MAX_TURN)
         gaze_x, gaze_y = _eyes(sight, turned, amount)
         return Motion(
-            coefficients=_face(lips[0], added, breath),
+            coefficients=_face(lips[0], added, breath, math.tanh(amount * lean)),
             tongue=lips[1],
             yaw_deg=float(turned[pose.YAW]),
             pitch_deg=float(turned[pose.PITCH]),
@@ -82,7 +87,9 @@ def _eyes(sight: Angles, turned: npt.NDArray[np.float64], amount: float) -> Angl
     return float(x), float(y)
 
 
-def _face(lips: FloatArray, added: npt.NDArray[np.float64], breath: float) -> FloatArray:
+def _face(
+    lips: FloatArray, added: npt.NDArray[np.float64], breath: float, lean: float
+) -> FloatArray:
     out = lips.copy()
     # Lips that press for m, b, p or that touch the teeth for f, v stay where they are.
     held = min(max(float(lips[INDEX["press"]]) / 0.55, float(lips[INDEX["tuck"]]) / 0.9), 1.0)
@@ -91,4 +98,6 @@ def _face(lips: FloatArray, added: npt.NDArray[np.float64], breath: float) -> Fl
     out[INDEX["smile"]] *= 1 - 0.5 * min(float(lips[INDEX["pucker"]]), 1.0)
     out[INDEX["cheek"]] += 0.2 * lips[INDEX["stretch"]]
     out[INDEX["breath"]] = breath
-    return np.clip(out, 0.0, 1.25, out=out)
+    np.clip(out, 0.0, 1.25, out=out)
+    out[INDEX["lean"]] = lean
+    return out

@@ -19,7 +19,8 @@ def no_coefficients() -> FloatArray:
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """`coefficients` [17] (see `COEFFICIENTS`), lips closed at 0; angles in degrees, shifts in
+    """`coefficients` [18] (see `COEFFICIENTS`), lips closed at 0, all of them 0.. but the
+    body's `lean`, -1..1; angles in degrees, shifts in
     pixels of a 512 px picture; `blink` 0 open .. 1 closed; `lids` -1 narrowed .. 1 wide;
     `gaze` -1..1 right and down."""
 

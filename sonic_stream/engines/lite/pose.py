@@ -18,7 +18,7 @@ JAW_MAX_RAD = math.radians(17.0)
 @dataclass(frozen=True)
 class Pose:
     """The head's `rotation` [3, 3] about the pivot and `shift` [2] in pixels, the `jaw`'s angle in
-    radians; `drives` [22]: the weight of each of `bases_of`, `turn` [2, 4]: what `head_of` is
+    radians; `drives` [23]: the weight of each of `bases_of`, `turn` [2, 4]: what `head_of` is
     multiplied by."""
 
     rotation: FloatArray
@@ -49,7 +49,7 @@ def head_of(latents: Latents, patch: Patch) -> FloatArray:
 
 
 def bases_of(latents: Latents, patch: Patch, layer: Layer) -> FloatArray:
-    """[22, 2, rows, columns]: how far nodes move by each coefficient, and as the jaw swings: what
+    """[23, 2, rows, columns]: how far nodes move by each coefficient, and as the jaw swings: what
     is in front of the hinge (z < 0) moves down as it opens."""
     down, across = latents.axes[:2, 1], latents.axes[:2, 0]
     swings = [

@@ -21,7 +21,7 @@ STILL = 0.02  # below this a channel in silence is nothing at all
 # Kept of the lips' last shape, frame by frame of a silence: shut in the second, then at rest.
 EASE = (0.45, 0.3, 0.25, 0.0)
 
-Lips = tuple[FloatArray, float]  # coefficients [17] and the tongue's height 0..1
+Lips = tuple[FloatArray, float]  # coefficients [18] and the tongue's height 0..1
 
 
 def rested(last: Lips, still: int) -> Lips | None:

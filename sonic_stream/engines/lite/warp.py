@@ -7,32 +7,29 @@ import numpy as np
 import numpy.typing as npt
 
 from sonic_stream.engines.lite.cover import Window
-from sonic_stream.engines.lite.fields import INDEX, Layer, Patch
+from sonic_stream.engines.lite.fields import BODY, Layer, Patch
 from sonic_stream.engines.lite.formulas import inward
 from sonic_stream.engines.lite.identity import OFF_GRID, Latents
 from sonic_stream.engines.lite.pose import Pose, bases_of, head_of
 from sonic_stream.media import ByteArray, FloatArray
 
-BREATH = INDEX["breath"]
-
 
 class _Field:
-    """How a layer's nodes move: the face's by all bases, the others by the breath and the head.
-
-    Drives of nothing but the breath move no node outside the `window`."""
+    """How a layer's nodes move: within the face's window by all bases, outside of it by the body's
+    and with the head alone."""
 
     def __init__(self, latents: Latents, patch: Patch, layer: Layer) -> None:
         bases = bases_of(latents, patch, layer)
-        moving = np.delete(bases, BREATH, 0).any((0, 1))
+        moving = np.delete(bases, BODY, 0).any((0, 1))
         self._window = shown(moving.any(1), moving.any(0), 1)
         self._shape = patch.x.shape
         self._face = np.ascontiguousarray(bases[(..., *self._window)]).reshape(len(bases), -1)
-        self._breath = bases[BREATH].copy()
+        self._body = bases[BODY].reshape(-1, 2 * patch.x.size)
         self._head = head_of(latents, patch).reshape(4, -1)
 
     def forward(self, pose: Pose) -> FloatArray:
         """[rows, columns, 2] in pixels."""
-        moved = self._breath * pose.drives[BREATH]
+        moved = (pose.drives[BODY] @ self._body).reshape(2, *self._shape)
         within = moved[(..., *self._window)]
         within[:] = (pose.drives @ self._face).reshape(within.shape)
         flat, turn, head = moved.reshape(2, -1), pose.turn, self._head

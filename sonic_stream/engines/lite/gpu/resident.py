@@ -52,7 +52,7 @@ def _shape(grid: npt.NDArray[np.generic]) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Laid:
-    """Tensors of an extent. `bases` [22, 2 * 2 * nodes]: displacements of both layers of the
+    """Tensors of an extent. `bases` [23, 2 * 2 * nodes]: displacements of both layers of the
     mouth by `Pose.drives`; `head` [4, R, C], see `head_of`; `carried` [3, 2, R, C]: what moves with
     the upper lip, the lower one, and between; `feather` [h, w]; `sprites` [5, 4, sh, sw];
     `balls` [3, K h, K w] and `lids` [4, K h, K w] by eye."""
@@ -68,7 +68,7 @@ class Laid:
 
 
 class Resident:
-    """An identity; `whole` [22, 2 * nodes] and `head` [4, R, C] are the whole picture's fields,
+    """An identity; `whole` [23, 2 * nodes] and `head` [4, R, C] are the whole picture's fields,
     `curves` [8, 33] by eye what lies along its lids."""
 
     def __init__(self, latents: Latents, device: torch.device) -> None:
@@ -146,7 +146,7 @@ class ResidentScene:
 
 
 def _bases(latents: Latents, patch: Patch, layers: tuple[str, ...]) -> FloatArray:
-    """[22, layers, 2, rows, columns]."""
+    """[23, layers, 2, rows, columns]."""
     made = [bases_of(latents, patch, patch.layers[name]) for name in layers]
     return np.stack(made, 1)
 

@@ -19,7 +19,7 @@ def forward(moved: Tensor, head: Tensor, turn: Tensor) -> Tensor:
 
 
 def moved(drives: Tensor, bases: Sequence[Tensor]) -> Tensor:
-    """What `drives` [n, 22] make of the bases [22, k] of each of n pictures, [n, k] in float64;
+    """What `drives` [n, 23] make of the bases [23, k] of each of n pictures, [n, k] in float64;
     those of an identity lie side by side."""
     made = torch.empty(len(drives), bases[0].shape[1], dtype=torch.float64, device=drives.device)
     for own, part in runs(bases):

@@ -142,7 +142,12 @@ def test_every_seed_is_repeatable_and_bounded(seed: int, first: int, amount: flo
     for motion in one:
         assert -1 < motion.gaze_x < 1
         assert -1 < motion.gaze_y < 1
-        assert 0 <= motion.coefficients.min() <= motion.coefficients.max() <= 1.25
+        lean, others = (
+            motion.coefficients[INDEX["lean"]],
+            np.delete(motion.coefficients, INDEX["lean"]),
+        )
+        assert -1 <= lean <= 1
+        assert 0 <= others.min() <= others.max() <= 1.25
 
 
 def test_no_motion_is_none_and_twice_is_more(talk_cues: list[Cues]) -> None:
