@@ -73,10 +73,7 @@ class HostedStream:
     encodes: Counter[str] = field(default_factory=Counter)
 
     def silence_from(self, pts: int) -> None:
-        """What came so far is silence from `pts` (at 48 kHz) on, also if it was heard already."""
-        for index, chunk in enumerate(self.waiting):
-            silent = faded(chunk.samples, pts - chunk.pts, WIRE_RATE_HZ // 200)
-            self.waiting[index] = replace(chunk, samples=silent)
+        """What waits is silence from `pts` (at 48 kHz) on: so is what was heard already."""
         if not self.waiting or pts < self.waiting[0].pts:
             self.decimator.forget()
             self.stream.silence_from(pts * self.spec.sample_rate_hz // WIRE_RATE_HZ)
@@ -182,6 +179,8 @@ class Worker:
                     self._heard[ident].append(chunk)
                 return
             case "silence":
+                if ident in self._heard:
+                    silence(self._heard[ident], fields["pts"])
                 if ident in self._streams:
                     self._streams[ident].silence_from(fields["pts"])
                 return
@@ -300,6 +299,13 @@ class Worker:
 
     def _send(self, kind: str, fields: dict[str, Any], body: bytes = b"") -> None:
         self._connection.sendall(encode(WireMessage(kind, fields, body)))
+
+
+def silence(waiting: deque[AudioChunk], pts: int) -> None:
+    """From `pts` (at 48 kHz) on."""
+    for index, chunk in enumerate(waiting):
+        silent = faded(chunk.samples, pts - chunk.pts, WIRE_RATE_HZ // 200)
+        waiting[index] = replace(chunk, samples=silent)
 
 
 def _stats(hosted: HostedStream) -> dict[str, Any]:
