@@ -153,10 +153,7 @@ class _Stack:
     def shade(self, opening: _Opening, plan: Inside) -> None:
         half = self._latents.half_width
         light = lips_shadow(opening.above, opening.below, plan.depth, half, np)
-        shaded = self.canvas[..., :3] * np.power(light[..., None], plan.tint)
-        if plan.recede:
-            shaded *= 1 - plan.recede
-            shaded += self._latents.interior.cavity * (0.8 * plan.recede)
+        shaded = self.canvas[..., :3] * (np.power(light[..., None], plan.tint) * plan.light)
         self.canvas[..., :3] = np.minimum(shaded + np.float32(0.5), 255)
 
 

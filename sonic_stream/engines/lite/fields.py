@@ -227,10 +227,15 @@ class _Shape:
         self.u, self.v, self.upper, self.mouth = u, v, upper, mouth
         self.au = np.abs(u)
         self.is_above = v < 0
+        # How far up the skin gives way: to the nose, and beside it in the cheeks. Steeper fields
+        # could not be inverted, and folds would be drawn twice.
+        self.nose = mouth.nose + 0.65 * smoothstep(self.au, 0.5, 1.1)
         # Odd across the face with its peak at the corners; dies out at the nose, and below.
         self.odd = u * np.exp(-((np.maximum(self.au - 0.9, 0) / 0.6) ** 2))
-        self.to_nose = 1 - smoothstep(-v, 0.25 * mouth.nose, 1.0 * mouth.nose)
-        self.vertical = np.where(self.is_above, self.to_nose, np.exp(-((v / 0.75) ** 2)))
+        self.to_nose = 1 - smoothstep(-v, 0.25 * self.nose, self.nose)
+        self.vertical = np.where(
+            self.is_above, np.clip(1 + v / self.nose, 0, 1), np.exp(-((v / 0.75) ** 2))
+        )
         lip = np.where(self.is_above, mouth.lip_upper, mouth.lip_lower)
         self.thickness = v * np.exp(-((v / (1.5 * lip)) ** 2))
         self.corner = np.exp(-(((self.au - 1) / 0.55) ** 2)) * np.exp(-((v / 0.8) ** 2))
@@ -242,18 +247,18 @@ class _Shape:
         share = 0.50  # of the jaw's motion on the line of the corners
         common = np.where(
             v < 0,
-            share * (1 - smoothstep(-v, 0.05, 1.05 * self.mouth.nose)),
+            share * (1 - smoothstep(-v, 0.05, 1.05 * self.nose)),
             share + (1 - share) * smoothstep(v, 0.0, 0.85),
         )
         lens = np.clip(1 - np.minimum(au / 0.96, 1) ** 2, 0, 1) ** 0.85
-        ellipse = np.clip(1 - np.minimum(au / 0.955, 1) ** 2.4, 0, 1) ** 0.55
+        ellipse = np.clip(1 - np.minimum(au / 0.92, 1) ** 2.2, 0, 1) ** 0.5
 
         def parted(gap: FloatLike) -> FloatLike:
             return np.asarray(
                 self.upper * common * (1 - gap) + (1 - self.upper) * (common + (1 - common) * gap)
             )
 
-        lateral = np.where(v < 0, 1 - smoothstep(au, 1.0, 2.1), 1.0)
+        lateral = 1 - smoothstep(au, 1.0, 2.1) * smoothstep(-v, 0.0, 0.9)
         return parted(lens) * lateral, (parted(ellipse) - parted(lens)) * lateral
 
     def lip_fields(self) -> Fields:
@@ -263,28 +268,38 @@ class _Shape:
         mouth, level = self.mouth, self._level()
         gap = np.interp(u, mouth.u, mouth.seam_lower - mouth.seam_upper, left=0, right=0)
         gap = gap / mouth.half_width
-        rounding = odd * (1.28 - 0.28 * np.minimum(au, 1) ** 2)
+        bunched = 0.28 - 0.18 * mouth.smile  # a smile has spread all of the lips, and they return
+        rounding = odd * (1 + bunched - bunched * np.minimum(au, 1) ** 2)
         side, middle = np.exp(-(((au - 0.85) / 0.32) ** 2)), np.exp(-((u / 0.55) ** 2))
         puffed = np.where(v < 0, 0.30 * middle - 0.22 * side, 0.12 * middle - 0.36 * side)
+        puffed = puffed + mouth.smile * np.where(v < 0, 0.30, 0.15) * middle
+        # Beside the round opening lips touch.
+        zipped = smoothstep(au, 0.26, 0.72) * np.clip(1 - (au / 0.98) ** 4, 0, 1)
         to_chin = np.exp(-((v / 0.55) ** 2))
         smile_lift = np.where(v < 0, self.to_nose * 0.5 + 0.5, 1.0) * smoothstep(au, 0.2, 1.0)
         return {
-            # The rotation itself is not linear: see the renderer.
-            "jaw": (zero, (0.85 if mouth.level[40] < 0 else 0.25) * level),
+            # The rotation itself is not linear: see `Pose`. Lifted corners come down, to the
+            # middle of the opening's sides.
+            "jaw": (
+                zero,
+                (level - self._level(40) if mouth.level[40] < 0 else 0.25 * level)
+                + (0.16 - 0.05 * mouth.smile) * self.corner - upper * 0.02 * opening * self.to_nose,
+            ),
             "close": (
                 zero,
                 np.where(upper > 0.5, 0.38 * gap * self.to_nose, -0.62 * gap * to_chin)
-                + 0.30 * level * mouth.open_at_rest,
+                + 0.30 * level * mouth.open_at_rest + 0.45 * mouth.smile * thick * opening,
             ),
             "press": (
                 0.035 * odd * self.vertical,
-                -0.62 * thick * np.exp(-((u / 1.1) ** 4))
+                -0.62 * (1 - 0.7 * mouth.smile) * thick * np.exp(-((u / 1.1) ** 4))
                 - lower * 0.02 * opening * np.exp(-((v / 0.9) ** 2)),
             ),
             "pucker": (
-                -0.31 * mouth.wide * rounding * self.vertical,
-                puffed * thick + 0.8 * level + upper * 0.045 * opening * self.to_nose
-                - lower * 0.03 * opening * np.exp(-((v / 0.5) ** 2)),
+                -(0.37 + 0.05 * mouth.smile) * rounding * self.vertical,
+                puffed * thick + (0.9 - 0.35 * mouth.open_at_rest) * level
+                + upper * 0.055 * zipped * self.to_nose
+                - lower * 0.09 * zipped * np.exp(-((v / 0.5) ** 2)),
             ),
             "funnel": (
                 -0.18 * rounding * self.vertical,
@@ -311,12 +326,14 @@ class _Shape:
         bump = np.exp(-(((self.au - 1.45) / 0.55) ** 2) - ((self.v + 0.75) / 0.55) ** 2)
         return {"cheek": (np.zeros_like(self.u), -0.09 * bump)}
 
-    def _level(self) -> FloatLike:
-        """Brings the seam to a level line: rounded lips do not smile."""
+    def _level(self, at: int | None = None) -> FloatLike:
+        """Brings the seam to a level line: rounded lips do not smile. `at`: as far all over as
+        there."""
         mouth, v = self.mouth, self.v
-        amount = np.interp(self.u, mouth.u, mouth.level) / mouth.half_width
+        level = mouth.level if at is None else np.full_like(mouth.level, mouth.level[at])
+        amount = np.interp(self.u, mouth.u, level) / mouth.half_width
         beside = np.exp(-((np.maximum(self.au - 1, 0) / 0.5) ** 2))
-        fade = 1 - smoothstep(-v, 0.3 * mouth.nose, 1.05 * mouth.nose)
+        fade = 1 - smoothstep(-v, 0.3 * self.nose, 1.05 * self.nose)
         return np.asarray(amount * beside * np.where(v < 0, fade, np.exp(-((v / 0.9) ** 2))))
 
 

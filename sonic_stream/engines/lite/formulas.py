@@ -23,9 +23,10 @@ EDGE_NODES = 6
 
 
 def inward(x: Grid, y: Grid, columns: Any, rows: Any, xp: Any) -> Grid:
-    """0 for places at and beyond the edge of a patch of so many nodes, 1 well within it."""
+    """0 for places at and beyond the sides and the bottom of a patch of so many nodes, 1 well
+    within it. Above the mouth nothing but the head moves, which the patch's first row knows."""
     beside = xp.minimum(x, columns - 1 - x)
-    return (xp.minimum(beside, xp.minimum(y, rows - 1 - y)) / EDGE_NODES).clip(0, 1)
+    return (xp.minimum(beside, rows - 1 - y) / EDGE_NODES).clip(0, 1)
 
 
 @dataclass(frozen=True)

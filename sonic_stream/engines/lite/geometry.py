@@ -1,4 +1,4 @@
-"""PURE. Landmarks to frames of reference: head axes, dense depth, mouth frame.
+"""PURE. Frames of reference of a face, made of landmarks: head axes, dense depth, mouth frame.
 
 Image frame: pixels of the S x S crop, x right, y down, z away from the camera (weak
 perspective). Head frame: q = axes^T (p - origin), the face turned back to frontal. Mouth
@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sonic_stream.media import ByteArray, FloatArray
+from sonic_stream.media import FloatArray
 
 FloatLike = npt.NDArray[np.floating[Any]]
 
@@ -33,7 +33,6 @@ _SYMMETRIC = [
     (58, 288), (172, 397), (127, 356), (162, 389), (21, 251), (54, 284),
 ]  # fmt: skip
 _NOSE_RIDGE = [1, 4, 5, 6, 168, 195, 197, 2, 94, 152, 199]
-OPEN_GAP = 0.075  # of half the mouth's width: from here on the mouth counts as open at rest
 
 
 def smoothstep(
@@ -164,49 +163,10 @@ class MouthFrame:
     lip_lower: float
     nose: float  # seam to nose base
     open_at_rest: bool
-    wide: float  # open smiles articulate less
+    smile: float  # 0..1: how far a smile that shows the teeth has widened and thinned the lips
 
     def at(self, curve: FloatArray, u: FloatLike) -> npt.NDArray[np.float64]:
         return np.interp(u, self.u, curve)
-
-
-def mouth_frame(
-    picture: ByteArray, landmarks: FloatArray, head: HeadFrame, grid_depth: SampledDepth
-) -> MouthFrame:
-    """The mouth at rest. A closed mouth's seam is the darkest path near the landmarks."""
-    local = head.to_head(landmarks)
-    half = float(local[291, 0] - local[61, 0]) / 2
-    centre = float(local[291, 0] + local[61, 0]) / 2
-    u = np.linspace(-1, 1, 81)
-
-    def curve(indices: list[int]) -> npt.NDArray[np.float64]:
-        along = (local[indices, 0] - centre) / half
-        order = np.argsort(along)
-        return gaussian_smooth(np.interp(u, along[order], local[indices, 1][order]), 2.0)
-
-    inner_upper, inner_lower = curve(INNER_UPPER), curve(INNER_LOWER)
-    outer_upper, outer_lower = curve(OUTER_UPPER), curve(OUTER_LOWER)
-    gap = float(np.interp(0, u, inner_lower - inner_upper)) / half
-    if gap > OPEN_GAP:
-        upper, lower = inner_upper, np.maximum(inner_lower, inner_upper)
-    else:
-        prior = (inner_upper + inner_lower) / 2
-        upper = lower = _refined_seam(picture, (u * half + centre, prior), half, grid_depth)
-    middle = (upper + lower) / 2
-    level = 0.45 * middle[40] + 0.55 * 0.5 * (middle[2] + middle[-3]) - middle
-    return MouthFrame(
-        half_width=half,
-        centre=centre,
-        u=u.astype(np.float32),
-        seam_upper=upper.astype(np.float32),
-        seam_lower=lower.astype(np.float32),
-        level=level.astype(np.float32),
-        lip_upper=max(float(upper[40] - outer_upper[40]) / half, 0.10),
-        lip_lower=max(float(outer_lower[40] - lower[40]) / half, 0.14),
-        nose=max(float(upper[40] - local[2, 1]) / half, 0.45),
-        open_at_rest=gap > OPEN_GAP,
-        wide=0.72 if gap > 0.15 else 1.0,
-    )
 
 
 @dataclass(frozen=True)
@@ -232,60 +192,3 @@ def sample_grid(grid: FloatArray, x: FloatLike, y: FloatLike, cell: int) -> Floa
     map_y = ((np.asarray(y, np.float32) + 0.5) / cell - 0.5).reshape(1, -1)
     values = cv2.remap(grid, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(values, np.float32).reshape(shape)
-
-
-def _refined_seam(
-    picture: ByteArray,
-    prior: tuple[FloatLike, FloatLike],
-    half: float,
-    grid_depth: SampledDepth,
-) -> npt.NDArray[np.float64]:
-    """The darkest smooth path within 0.16 half widths of the prior (head frame)."""
-    head = grid_depth.head
-    local = np.stack([prior[0], prior[1], _surface_z(prior, grid_depth)], -1)
-    points = local @ head.axes.T + head.origin
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    grey = cv2.resize(grey, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
-    grey = cv2.GaussianBlur(grey, (0, 0), 1.2)
-    xs = np.arange(int(np.ceil(points[0, 0] * 2)), int(points[-1, 0] * 2) + 1)
-    expected = np.interp(xs, points[:, 0] * 2, points[:, 1] * 2)
-    path = darkest_path(grey[:, xs[0] : xs[-1] + 1], expected, max(int(0.32 * half), 3))
-    path = gaussian_smooth(path, 0.04 * half + 1)
-    corner = smoothstep(np.abs(np.linspace(-1, 1, len(xs))), 0.80, 1.0)
-    path = path * (1 - corner) + expected * corner
-    found = grid_depth.to_head(xs / 2.0, path / 2.0)
-    order = np.argsort(found[:, 0])
-    return np.interp(prior[0], found[order, 0], found[order, 1])
-
-
-def _surface_z(prior: tuple[FloatLike, FloatLike], grid_depth: SampledDepth) -> FloatLike:
-    """Head-frame z of points given by x and y on the surface, by fixed-point iteration."""
-    z: FloatLike = np.zeros(len(prior[0]))
-    head = grid_depth.head
-    for _ in range(4):
-        image = np.stack([prior[0], prior[1], z], -1) @ head.axes.T + head.origin
-        z = grid_depth.to_head(image[:, 0], image[:, 1])[:, 2].astype(np.float64)
-    return z
-
-
-def darkest_path(grey: ByteArray, expected: FloatLike, radius: int) -> npt.NDArray[np.float64]:
-    """Dynamic programming: one row per column of `grey`, dark, near `expected`, smooth."""
-    height, width = grey.shape
-    offsets = np.arange(-radius, radius + 1)
-    rows = np.clip(np.round(expected)[:, None] + offsets[None], 0, height - 1).astype(int)
-    cost = grey[rows, np.arange(width)[:, None]] / 255.0 + 0.15 * (offsets[None] / radius) ** 2
-    back = np.zeros(cost.shape, int)
-    for column in range(1, width):
-        shift = int(np.round(expected[column]) - np.round(expected[column - 1]))
-        steps = np.arange(len(offsets))[None] + shift + np.array([[-1], [0], [1]])
-        steps = np.clip(steps, 0, len(offsets) - 1)
-        candidates = cost[column - 1][steps] + np.array([[0.04], [0.0], [0.04]])
-        best = candidates.argmin(0)
-        back[column] = steps[best, np.arange(len(offsets))]
-        cost[column] += candidates.min(0)
-    path = np.zeros(width)
-    chosen = int(cost[-1].argmin())
-    for column in range(width - 1, -1, -1):
-        path[column] = rows[column, chosen]
-        chosen = back[column, chosen]
-    return path

@@ -9,6 +9,7 @@ import numpy as np
 from sonic_stream.engines.lite.fields import INDEX
 from sonic_stream.engines.lite.geometry import eased
 from sonic_stream.engines.lite.identity import Latents
+from sonic_stream.engines.lite.interior import Interior
 from sonic_stream.engines.lite.motion import Motion
 from sonic_stream.engines.lite.pose import JAW_MAX_RAD, Pose, point_shift
 from sonic_stream.media import FloatArray
@@ -30,13 +31,13 @@ class Placed:
 @dataclass(frozen=True)
 class Inside:
     """`behind` and `before` the lips' shadow lie sprites, back to front. `depth` of the shadow
-    and its exponent [3] for each colour; `recede`: how far all goes back into the dark."""
+    and its exponent [3] for each colour; `light` [3]: what is left of it behind the lips."""
 
     behind: tuple[Placed, ...]
     before: tuple[Placed, ...]
     depth: float
     tint: FloatArray
-    recede: float
+    light: FloatArray
 
 
 def inside_of(latents: Latents, motion: Motion, pose: Pose) -> Inside:
@@ -65,16 +66,21 @@ def inside_of(latents: Latents, motion: Motion, pose: Pose) -> Inside:
         amount = 1 - eased(moved, 0.05, 0.35)
         if amount > 0.01:
             before = (Placed("at_rest", interior.to_lips, skull, amount),)
-    rounded = float(c[INDEX["pucker"]] + 0.15 * c[INDEX["funnel"]])
-    # Behind rounded lips the teeth recede into the dark.
+    rounded = float(c[INDEX["pucker"]] - 0.4 * c[INDEX["funnel"]])
     flat = own or interior.is_line_art
-    recede = eased(rounded, 0.2, 1.0) * (0.45 if flat else 0.7)
     return Inside(
         behind,
         before,
         # A photo of teeth has its shadows in it, and line art has none.
         depth=0.35 if flat else 1.0,
-        # Shadows in a mouth are warm.
-        tint=np.array([0.90, 1.04, 1.10] if interior.is_coloured else [1.0] * 3, np.float32),
-        recede=recede if recede > 0.01 else 0.0,
+        tint=_warm(0.10, interior),
+        # Behind rounded lips the teeth are in the dark.
+        light=np.float32(1 - 0.93 * eased(rounded, 0.35, 0.80)) ** _warm(0.25, interior),
+    )
+
+
+def _warm(by: float, interior: Interior) -> FloatArray:
+    """Exponents [3] of light: the shadows in a mouth are warm."""
+    return np.array(
+        [1 - by, 1 + 0.4 * by, 1 + by] if interior.is_coloured else [1.0] * 3, np.float32
     )

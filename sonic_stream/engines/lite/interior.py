@@ -74,7 +74,7 @@ def build_interior(picture: ByteArray, face: FaceModel, palette: Palette) -> Int
     size = float(np.clip(0.95 * head.face_width / (mouth.half_width * 2) / 2.75, 0.80, 1.25))
     canvas = _Canvas(u, v, scale, size / 25.0, palette)
     return Interior(
-        upper_teeth=canvas.upper_teeth() if own is None else _over(own[0], canvas.molars(own[0])),
+        upper_teeth=canvas.upper_teeth() if own is None else own[0],
         lower_teeth=canvas.lower_teeth(),
         tongue=canvas.tongue(),
         tongue_tip=canvas.tongue_tip(),
@@ -111,7 +111,7 @@ def _level_with(lips: FloatArray, teeth: FloatArray, head: HeadFrame) -> FloatAr
 def _on_canvas(picture: ByteArray, to_lips: FloatArray, shape: tuple[int, ...]) -> ByteArray:
     own = cv2.warpAffine(
         picture, to_lips, (shape[1], shape[0]),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
+        flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
     )  # fmt: skip
     return np.asarray(own, np.uint8)
 
@@ -155,15 +155,6 @@ class _Canvas:
         is_tooth = smoothstep(v, edge - 10.6 * mm, edge - 9.1 * mm)[..., None]
         gum = self.palette.lip * 0.64 * (arch * self.lighting)[..., None]
         return self._finished(colour * is_tooth + gum * (1 - is_tooth), alpha)
-
-    def molars(self, own: ByteArray) -> ByteArray:
-        """A dim row beside the portrait's own teeth, where these end before the corners."""
-        row = self.upper_teeth()
-        middle = own.shape[1] // 2
-        shift = _last_row(own[:, middle, 3]) - _last_row(row[:, middle, 3])
-        moved = np.roll(row, shift, 0)
-        moved[..., :3] = moved[..., :3] * 0.72
-        return moved
 
     def lower_teeth(self) -> ByteArray:
         u, v, mm = self.u, self.v, self.mm
@@ -242,20 +233,6 @@ class _Row:
     profile: FloatLike  # the tips' line
     gap: FloatLike  # 1 between two teeth
     bulge: FloatLike  # 0 in the middle of each tooth, 1 at its sides
-
-
-def _last_row(cover: ByteArray) -> int:
-    return int(np.flatnonzero(cover > 127).max(initial=0))
-
-
-def _over(front: ByteArray, back: ByteArray) -> ByteArray:
-    """One sprite before the other, straight alpha."""
-    one, two = front.astype(np.float32), back.astype(np.float32)
-    near, far = one[..., 3:] / 255, two[..., 3:] / 255 * (1 - one[..., 3:] / 255)
-    alpha = near + far
-    return _rgba(
-        (one[..., :3] * near + two[..., :3] * far) / np.maximum(alpha, 1e-3), alpha[..., 0]
-    )
 
 
 def _rgba(colour: FloatLike, alpha: FloatLike) -> ByteArray:

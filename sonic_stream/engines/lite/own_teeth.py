@@ -19,6 +19,7 @@ from sonic_stream.media import ByteArray
 
 MIN_WIDTH = 1.10  # half widths of the mouth: fewer teeth than that are not a row
 MIN_LIGHT = 0.80  # of the skin's
+FADE = 0.2  # half widths
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,12 @@ def cut_teeth(opening: Opening, skin_luma: float) -> tuple[ByteArray, FloatLike]
     tips = _arc(u, columns, v[len(v) - 1 - tooth[::-1, columns].argmax(0)], tooth)
     top = np.maximum(opening.upper + 0.05, gum + 0.035)
     edge = np.maximum(np.minimum(opening.lower - 0.02, tips - 0.005), top + 0.04)
-    first, last = max(-0.93, u[columns[0]]), min(0.93, u[columns[-1]])
+    # Beside the row its dim neighbours, as far as the picture shows them.
+    first, last = max(-0.95, u[columns[0]] - FADE), min(0.95, u[columns[-1]] + FADE)
     colour = _continued(opening, top, edge, (first, last))
     cover = np.clip(0.5 + (edge[None] - 0.02 - v[:, None]) * opening.scale / 2.4, 0, 1)
-    cover = cover * smoothstep(u, first - 0.05, first + 0.04)[None]
-    cover = cover * (1 - smoothstep(u, last - 0.04, last + 0.05))[None]
+    cover = cover * smoothstep(u, first, first + FADE)[None]
+    cover = cover * (1 - smoothstep(u, last - FADE, last))[None]
     level = np.percentile(bright[inside], 60)
     own = opening.own[inside & (bright >= level)].mean(0) * 1.02
     return np.dstack([colour, cover * 255]).astype(np.uint8), own

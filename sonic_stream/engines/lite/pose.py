@@ -90,8 +90,9 @@ def _swing(latents: Latents, coefficients: FloatArray, angle: float) -> FloatArr
     if angle <= 1e-4:
         return np.zeros(5, np.float32)
     opened = angle / JAW_MAX_RAD
-    rounds = 0.8 * coefficients[INDEX["pucker"]] + 0.5 * coefficients[INDEX["funnel"]]
-    wide = min(max(1.6 * opened - 0.25 + float(rounds), 0.0), 1.0)
+    rounds = 0.5 * coefficients[INDEX["pucker"]] + 0.3 * coefficients[INDEX["funnel"]]
+    # Below 0 the lips part less towards the corners than at the smallest openings.
+    wide = min(max(1.6 * opened - 0.25 - float(rounds), -0.5), 1.0)
     down, back = math.cos(angle) - 1, -math.sin(angle)
-    pull = -0.12 * latents.half_width * opened
+    pull = -0.2 * latents.half_width * opened
     return np.array([down, back, wide * down, wide * back, pull], np.float32)

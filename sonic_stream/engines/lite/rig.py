@@ -59,7 +59,7 @@ def lips(channels: FloatArray, dynamic_scale: float) -> Lips:
     put("stretch", dynamic_scale**0.5 * 0.7 * spread * (1 - 0.7 * rounded))
     put("press", 0.55 * closed)
     put("tuck", 0.9 * tucked)
-    put("close", max(closed, 0.6 * rounded, 0.35 * gate))
+    put("close", max(closed, rounded, 0.7 * tucked, 0.6 * gate))
     out[np.abs(out) < STILL * gate] = 0.0
     np.clip(out, 0.0, 1.25, out=out)
     return out, value["tongue"] * min(opened, 1.0)

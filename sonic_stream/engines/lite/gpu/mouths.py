@@ -57,7 +57,7 @@ def _numbers(index: int, row: Row) -> dict[str, npt.ArrayLike]:
         "shade": np.trunc(latents.folds.colour), "half": latents.half_width,
         "edge": LipEdges.softness(latents.size_px / 512, interior.soft_px),
         "cavity": interior.cavity, "depth": inside.depth, "tint": inside.tint,
-        "recede": inside.recede,
+        "light": inside.light,
         "amounts": [placed[part].amount if part in placed else 0.0 for part in PARTS],
         "into": [_into(placed.get(part), corner) for part in PARTS],
     }  # fmt: skip
@@ -176,9 +176,7 @@ class _Mouths:
             canvas = self._over(canvas, sprites[:, index], index)
         half = self._number("half")
         light = lips_shadow(opening.above, opening.below, self._number("depth"), half, torch)
-        canvas = canvas * light.pow(n["tint"][:, :, None, None])
-        recede = self._number("recede")
-        canvas = canvas * (1 - recede) + cavity * (0.8 * recede)
+        canvas = canvas * light.pow(n["tint"][:, :, None, None]) * n["light"][:, :, None, None]
         canvas = self._over(canvas, sprites[:, -1], len(PARTS) - 1)
         return canvas.clip(0, 255).floor()
 

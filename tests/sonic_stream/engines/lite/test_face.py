@@ -12,19 +12,14 @@ import pytest
 from sonic_stream.avatars import load_avatar
 from sonic_stream.engine import Portrait
 from sonic_stream.engines.lite.fields import INDEX
-from sonic_stream.engines.lite.geometry import (
-    INNER_LOWER,
-    INNER_UPPER,
-    OUTER_LOWER,
-    OUTER_UPPER,
-    OVAL,
-)
+from sonic_stream.engines.lite.geometry import OUTER_LOWER, OUTER_UPPER, OVAL
 from sonic_stream.engines.lite.identity import Latents, prepare, restore
 from sonic_stream.engines.lite.motion import Motion, no_coefficients
 from sonic_stream.engines.lite.palette import LUMA
 from sonic_stream.engines.lite.pose import pose_of
 from sonic_stream.engines.lite.render import Renderer
 from sonic_stream.engines.lite.warp import Warper
+from tests.sonic_stream.engines.lite.smiles import IVORY, smiling
 
 SIZE = 256
 AVATARS = ("mira", "nia", "theo")
@@ -223,36 +218,19 @@ def test_teeth_are_as_soft_as_the_portrait(avatar: Portrait) -> None:
     assert edges(Portrait(soft, avatar.landmarks, "soft")) < 0.6 * edges(avatar)
 
 
-def smiling(portrait: Portrait, teeth: tuple[int, int, int]) -> Portrait:
-    """With an open mouth painted in: teeth above, dark below."""
-    points = portrait.landmarks.copy()
-    gap = 0.30 * float(points[291, 0] - points[61, 0]) / 2
-    for rows, share in ((INNER_LOWER, 1.0), (OUTER_LOWER, 1.0), (INNER_UPPER, 0), (OUTER_UPPER, 0)):
-        along = np.linspace(-1, 1, len(rows))
-        points[rows, 1] += share * gap * (1 - along**2)
-    rgba = portrait.rgba.copy()
-    picture = np.ascontiguousarray(rgba[..., :3])
-    upper, lower = points[INNER_UPPER, :2], points[INNER_LOWER, :2]
-    for low, colour in ((lower, (40, 15, 15)), (upper + 0.75 * (lower - upper), teeth)):
-        outline = np.vstack([upper, low[::-1]])
-        cv2.fillPoly(picture, [np.round(outline).astype(np.int32)], colour, cv2.LINE_AA)
-    rgba[..., :3] = picture
-    return Portrait(rgba, points.astype(np.float32), "smiling")
-
-
 def test_a_smile_keeps_its_own_teeth_and_a_dark_mouth_gets_some(avatar: Portrait) -> None:
-    own = made(smiling(avatar, (232, 226, 214)))
+    own = made(smiling(avatar))
     assert own.open_at_rest
     assert own.interior.own_teeth
     sprite = own.interior.upper_teeth.astype(float)
     middle = sprite[:, sprite.shape[1] // 2]
     tooth = np.percentile(middle[middle[:, 3] > 250][:, :3], 80, axis=0)
-    assert np.abs(tooth - [232, 226, 214]).max() < 30
+    assert np.abs(tooth - IVORY).max() < 30
     assert not made(smiling(avatar, (60, 20, 20))).interior.own_teeth
 
 
 def test_a_smile_leaves_rest_without_a_jump(avatar: Portrait) -> None:
-    renderer = Renderer(made(smiling(avatar, (232, 226, 214))))
+    renderer = Renderer(made(smiling(avatar)))
     for name in ("jaw", "stretch", "pucker", "lower_down", "press"):
         frames = [
             renderer.render(speaking(**{name: amount})).astype(int)

@@ -40,6 +40,12 @@ def test_spread_round_and_tucked_lips_are_told_apart() -> None:
         assert shape[INDEX[name]] > 0.5 > max(other[INDEX[name]] for other in others)
 
 
+def test_lips_that_smile_come_together_for_speech_and_most_for_round_and_tucked_ones() -> None:
+    spoken = moved(aperture=0.3)[INDEX["close"]]
+    assert 0.3 < spoken < moved(aperture=0.15, tuck=0.8)[INDEX["close"]]
+    assert moved(aperture=0.1, round=0.9)[INDEX["close"]] == 1
+
+
 def test_a_pause_parts_the_lips_without_the_jaw() -> None:
     pause = moved(aperture=0.2)
     assert 0 < pause[INDEX["jaw"]] < 0.2
