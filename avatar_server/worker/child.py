@@ -23,13 +23,10 @@ HANG_S = 5.0
 # So much sound of a stream that a worker did not even take means that it is stuck.
 MAX_UNSENT_BYTES = int(HANG_S * WIRE_RATE_HZ * 2)
 MAX_UNREAD = 1000  # messages of a stream whose session does not read: the oldest are dropped
-# One thread: a worker's cores belong to its sessions. Portraits are given back to the system when
-# they are let go (glibc would raise its threshold, and keep them); what a picture needs is smaller.
-ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MALLOC_MMAP_THRESHOLD_": "6000000",
-}
+THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # its cores belong to its sessions
+# Portraits, and what is made of them, are given back to the system when they are let go (glibc
+# would raise its threshold, and keep them); all that each picture needs anew is smaller.
+KEPT_BYTES_PER_PX = 8
 GREETING = -1  # what a worker says of itself belongs to no stream
 
 
@@ -74,13 +71,14 @@ class WorkerProcess:
     async def start(cls, engine: EngineRequest) -> WorkerProcess:
         """Start a child and wait until its engine is loaded. Raises `WorkerFailed`."""
         ours, theirs = socket.socketpair()
+        kept = KEPT_BYTES_PER_PX * engine.size_px**2
         with theirs:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "avatar_server.worker",
                 str(theirs.fileno()), engine.as_json(),
                 pass_fds=(theirs.fileno(),),
                 stdin=asyncio.subprocess.DEVNULL,
-                env=os.environ | ENVIRONMENT,
+                env=os.environ | THREADS | {"MALLOC_MMAP_THRESHOLD_": str(kept)},
             )  # fmt: skip
         reader, writer = await asyncio.open_connection(sock=ours)
         worker = cls(process, reader, writer)

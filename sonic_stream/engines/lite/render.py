@@ -51,9 +51,9 @@ class Renderer:
             )
             factor = latents.enlarged
             self._cover = Cover(cutout[::factor, ::factor, 3], latents.whole.cell)
-        self._latents = latents
         self._warper = Warper(latents)
-        self._mouth = MouthPainter(latents, self._warper)
+        self._latents = self._warper.latents
+        self._mouth = MouthPainter(self._latents, self._warper)
 
     def render(self, motion: Motion) -> ByteArray:
         """uint8 [S, S, 3]."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +22,11 @@ class _Field:
 
     def __init__(self, latents: Latents, patch: Patch, layer: Layer) -> None:
         bases = bases_of(latents, patch, layer)
-        moving = np.delete(bases, BODY, 0).any((0, 1))
+        moving = bases[: BODY.start].any((0, 1)) | bases[BODY.stop :].any((0, 1))
         self._window = shown(moving.any(1), moving.any(0), 1)
         self._shape = patch.x.shape
         self._face = np.ascontiguousarray(bases[(..., *self._window)]).reshape(len(bases), -1)
-        self._body = bases[BODY].reshape(-1, 2 * patch.x.size)
+        self._body = bases[BODY].reshape(-1, 2 * patch.x.size).copy()
         self._head = head_of(latents, patch).reshape(4, -1)
 
     def forward(self, pose: Pose) -> FloatArray:
@@ -44,7 +46,6 @@ class Warper:
     """Fields and sampling of one identity; holds no state between pictures."""
 
     def __init__(self, latents: Latents) -> None:
-        self._latents = latents
         patches = (latents.whole, latents.mouth)
         self._grids = {patch.x.shape: _node_grid(patch) for patch in patches}
         self._fields = {
@@ -52,6 +53,9 @@ class Warper:
             for patch in patches
             for name, layer in patch.layers.items()
         }
+        # What they were made of is needed no more.
+        whole, mouth = (replace(patch, layers={}) for patch in patches)
+        self.latents = replace(latents, whole=whole, mouth=mouth)
         # Made when first asked for, by where a patch lies and how many nodes it has.
         self._places: dict[tuple[int, ...], FloatArray] = {}
         self._on_whole: dict[tuple[int, ...], FloatArray] = {}
@@ -79,7 +83,7 @@ class Warper:
         """The whole picture's backward shift on a patch's nodes."""
         key = patch.x0, patch.y0, *patch.x.shape
         if key not in self._on_whole:
-            cell = self._latents.whole.cell
+            cell = self.latents.whole.cell
             self._on_whole[key] = (np.dstack([patch.x, patch.y]) + 0.5) / cell - 0.5
         at = self._on_whole[key]
         return np.asarray(
@@ -97,7 +101,7 @@ class Warper:
     def sample(self, patch: Patch, shift: FloatArray, window: Window | None = None) -> ByteArray:
         """The portrait's pixels of a patch [height, width, 3] under a backward shift; with a
         window of nodes, the shift and the pixels are that window's."""
-        drawn = _remapped(self._latents.source, *self._positions(patch, shift, window))
+        drawn = _remapped(self.latents.source, *self._positions(patch, shift, window))
         cut = drawn.shape[2] == 4
         return np.asarray(cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB)) if cut else drawn
 
@@ -114,14 +118,14 @@ class Warper:
     def sample_parts(self, shift: FloatArray, windows: list[Window]) -> ByteArray:
         """The colours and the coverage [S, S, 4] of a cut-out, made within the windows only; the
         rest is 0."""
-        whole = self._latents.whole
+        whole = self.latents.whole
         nodes = self._nodes(whole, shift, None, (0, 0))
         drawn = np.zeros((whole.height, whole.width, 4), np.uint8)
         for window in windows:
             rows, columns = window
             some = nodes[rows.start : rows.stop + 2, columns.start : columns.stop + 2]
             at = _fixed_point(some, whole.cell)
-            _remapped(self._latents.source, *at, drawn[pixels_of(window, whole.cell)])
+            _remapped(self.latents.source, *at, drawn[pixels_of(window, whole.cell)])
         return drawn
 
     def _positions(
@@ -141,7 +145,7 @@ class Warper:
         """Where each node comes from, with a ring of nodes around, for the half cell between the
         last node and the border."""
         at = cv2.copyMakeBorder(shift, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-        at *= np.float32(self._latents.enlarged)
+        at *= np.float32(self.latents.enlarged)
         rest = self._resting(patch, corner)
         if window:
             rows, columns = window
@@ -156,7 +160,7 @@ class Warper:
         if key not in self._places:
             x = key[0] + patch.cell * (np.arange(columns + 2) - 0.5) - 0.5
             y = key[1] + patch.cell * (np.arange(rows + 2) - 0.5) - 0.5
-            places = np.dstack(np.meshgrid(x, y)) * self._latents.enlarged + OFF_GRID
+            places = np.dstack(np.meshgrid(x, y)) * self.latents.enlarged + OFF_GRID
             self._places[key] = places.astype(np.float32)
         return self._places[key]
 
