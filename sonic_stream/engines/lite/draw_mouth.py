@@ -139,7 +139,8 @@ class _Stack:
         self._corner = corner
         self.canvas: ByteArray = np.zeros((*shape, 4), np.uint8)
         depth = np.linspace(0, 1, shape[0], dtype=np.float32)[:, None, None]
-        self.canvas[..., :3] = latents.interior.cavity * (0.75 + 0.75 * depth) + 0.5
+        cavity = latents.interior.cavity * (0.75 + 0.75 * depth)
+        self.canvas[..., :3] = np.minimum(cavity + 0.5, 255)
 
     def put(self, sprite: Placed) -> None:
         placed = sprite.affine.copy()
