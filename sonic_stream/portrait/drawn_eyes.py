@@ -110,7 +110,8 @@ def _is_drawn(eye: _Eye, view: _View, skin: FloatArray, larger: float) -> bool:
     """Large, of one sweep, and its white as light as skin: make-up and shadow are neither."""
     ring, iris = eye
     area = cv2.contourArea(ring.astype(np.float32))
-    sweep = area / cv2.contourArea(cv2.convexHull(ring.astype(np.float32)))
+    hull = cv2.contourArea(cv2.convexHull(ring.astype(np.float32)))
+    sweep = area / max(hull, 1e-6)
     white, bare = (np.median(colours, 0) for colours in (view.lab[iris.white], skin))
     tint, tone = (float(np.hypot(colour[1], colour[2])) for colour in (white, bare))
     pale = white[0] > 0.85 * bare[0] and tint < max(0.5 * tone, 6.0)
@@ -252,7 +253,7 @@ def _disc(white: Mask, within: Mask) -> _Iris | None:
     error = np.sqrt(np.mean((np.linalg.norm(away, axis=1) - radius) ** 2)) / radius
     seen = len(np.unique(np.degrees(np.arctan2(away[:, 1], away[:, 0])) // 10)) / 36
     wide = radius / max(float(np.ptp(np.argwhere(within)[:, 1])), 1.0)
-    sure = error < 0.075 and seen >= 0.28 and 0.15 < wide < 0.5
+    sure = error < 0.075 and seen >= 0.28 and 0.11 < wide < 0.5
     return _Iris(centre, radius, white) if sure else None
 
 
