@@ -36,6 +36,7 @@ class Portrait:
     `rgba` uint8 [S, S, 4] (opaque unless the picture had alpha); `landmarks` float32 [478, 3],
     MediaPipe numbering, pixels of `rgba` (z in the same unit, negative towards the camera);
     `blink` False where eyelids must not be drawn; `glasses` True where frames cross the face;
+    `drawn_eyes` True where the landmarks of the eyes are a drawing's, not the face mesh's;
     `content` fingerprints picture and crop.
     `matte` uint8 [S, S]: the person's coverage; None where it could not be told.
     """
@@ -46,6 +47,7 @@ class Portrait:
     blink: bool = True
     matte: ByteArray | None = None
     glasses: bool = False
+    drawn_eyes: bool = False
 
     def __post_init__(self) -> None:
         if self.landmarks.shape != (478, 3) or self.landmarks.dtype != np.float32:

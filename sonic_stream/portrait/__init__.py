@@ -9,9 +9,10 @@ from sonic_stream.media import fingerprint
 from sonic_stream.portrait.animals import is_animal
 from sonic_stream.portrait.crop import crop
 from sonic_stream.portrait.decode import PortraitError, decode
+from sonic_stream.portrait.drawn_eyes import fit_eyes
 from sonic_stream.portrait.eyewear import has_glasses
 from sonic_stream.portrait.faces import Face, FaceFinder, find_faces, open_finder
-from sonic_stream.portrait.fitness import FitnessReport, has_drawn_eyes, judge
+from sonic_stream.portrait.fitness import FitnessReport, judge
 from sonic_stream.portrait.segment import open_segmenter, person_matte
 
 __all__ = [
@@ -46,12 +47,16 @@ def load_portrait(
         landmarks = refined[0].landmarks  # the second look, at a large face, sees better
     if is_animal(cropped, landmarks):
         return None, report.with_reason("not_human")
-    if has_drawn_eyes(cropped, landmarks):
+    fitted = fit_eyes(cropped, landmarks) if report.blink else landmarks
+    if fitted is None:
         report = report.with_reason("cartoon_eyes")
+        fitted = landmarks
+    drawn_eyes = fitted is not landmarks
+    landmarks = fitted
     glasses = report.blink and has_glasses(cropped, landmarks)
     if glasses:
         report = report.with_reason("glasses")
     matte = person_matte(open_segmenter(), rgba, faces[0].landmarks, size_px, expand_ratio)
     content = fingerprint(data, size_px, expand_ratio)
-    portrait = Portrait(cropped, landmarks, content, report.blink, matte, glasses)
+    portrait = Portrait(cropped, landmarks, content, report.blink, matte, glasses, drawn_eyes)
     return portrait, report

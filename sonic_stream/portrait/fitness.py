@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from sonic_stream.media import ByteArray, FloatArray
 from sonic_stream.portrait.faces import Face
@@ -54,8 +53,8 @@ REASONS = {
                "With closed lips the avatar speaks a little better."),
         Reason("eyes_covered", "limited", "The eyes are covered: the avatar will not blink.",
                "Without sunglasses it looks more alive."),
-        Reason("cartoon_eyes", "limited", "These are drawn eyes: the avatar will not blink.",
-               "Nothing needs to be done."),
+        Reason("cartoon_eyes", "limited", "Drawn eyes, not clear: the avatar will not blink.",
+               "White around the iris, skin around the lines and no hair across help."),
         Reason("glasses", "info", "Glasses: the brows move less, so that the frames stay still.",
                "Nothing needs to be done."),
         Reason("cut_off", "limited", "The face is cut off at the picture's border.",
@@ -168,32 +167,6 @@ def _eyes(rgba: ByteArray, landmarks: FloatArray) -> list[str]:
         below = below + np.array([0, 0.28 * width, 0], np.float32)
         covered.append(_level(grey, below, max(int(0.12 * width), 1)) / max(skin, 1.0))
     return ["eyes_covered"] if max(covered) < 0.5 else []
-
-
-def has_drawn_eyes(rgba: ByteArray, landmarks: FloatArray) -> bool:
-    """Whether a cropped portrait's eyes are drawn ones, too large for the mesh.
-
-    They are taller than the mesh's, which is made for people: right below its lower
-    lid there is still eye instead of skin, and even its own opening is tall."""
-    soft = cv2.GaussianBlur(np.ascontiguousarray(rgba[..., :3]), (0, 0), 1.5)
-    lab = cv2.cvtColor(soft, cv2.COLOR_RGB2LAB).astype(np.float32) * np.array([0.6, 1, 1])
-    skin = np.median([_colour(lab, landmarks[i]) for i in CHEEKS], 0)
-    tall, foreign = [], []
-    for outer, inner, top, bottom in (RIGHT_EYE, LEFT_EYE):
-        width = float(np.linalg.norm(landmarks[inner] - landmarks[outer]))
-        opening = float(np.linalg.norm(landmarks[top] - landmarks[bottom]))
-        below = landmarks[bottom] + np.array([0, 0.15 * width, 0], np.float32)
-        tall.append(opening / max(width, 1e-3))
-        foreign.append(float(np.linalg.norm(_colour(lab, below) - skin)))
-    return min(tall) > 0.62 or (min(tall) > 0.44 and min(foreign) > 28)
-
-
-def _colour(
-    picture: npt.NDArray[np.floating[Any]], point: FloatArray
-) -> npt.NDArray[np.floating[Any]]:
-    height, width = picture.shape[:2]
-    x, y = int(np.clip(point[0], 0, width - 1)), int(np.clip(point[1], 0, height - 1))
-    return np.asarray(picture[y, x])
 
 
 def _level(grey: ByteArray, point: FloatArray, radius: int) -> float:

@@ -1,7 +1,8 @@
-"""Paints one eye: lids narrowed or wide, the gaze's iris, then the closing lid."""
+"""Paints one eye: lids that rise or fall, the gaze's iris, then the closing lid."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +16,9 @@ from sonic_stream.engines.lite.formulas import (
     EyeNodes,
     ball_moves,
     closing_lid,
-    narrowed,
+    lids_rise,
+    near_lids,
     near_opening,
-    widened,
     within_lids,
 )
 from sonic_stream.engines.lite.geometry import eased
@@ -27,6 +28,9 @@ from sonic_stream.media import ByteArray, FloatArray
 
 ALONG = np.linspace(0, 1, POINTS)  # the places along the lids
 ACROSS, DOWN = 0.13, 0.055  # of the eye's width: how far the iris moves at a gaze of 1
+WIDENED, NARROWED, PUSHED = 0.075, 0.05, 0.085  # the lids at -1 and 1; `PUSHED`: the lower one
+FOLLOWS_DOWN, FOLLOWS_UP = 0.7, 0.4  # of the iris's way: the upper lid's
+UNSEEN_PX = 0.2
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,8 @@ class Look:
     """What of a motion an eye shows: 0 where too little to be seen. `across` and `down` in
     pixels, for the iris at its `centre`, with so much `left` and `right` of it."""
 
-    lids: float
+    upper: float  # how far the upper lid rises, and the lower one, in eye widths
+    lower: float
     blink: float
     comes: float  # how far a closing lid covers what is above the opening too
     across: float
@@ -42,6 +47,10 @@ class Look:
     centre: float
     left: float
     right: float
+
+    @property
+    def sets_lids(self) -> bool:
+        return self.upper != 0 or self.lower != 0
 
     @property
     def gazes(self) -> bool:
@@ -53,12 +62,15 @@ class Look:
 
 
 def look_of(eye: Eye, motion: Motion) -> Look:
-    sets_lids = abs(motion.lids) > 1e-3 and not eye.behind_glass
+    upper, lower = (0.0, 0.0) if eye.behind_glass else _lids_of(eye, motion)
     gazes = abs(motion.gaze_x) + abs(motion.gaze_y) > 1e-3
-    reach, centre = 1.15 * eye.iris_radius, eye.iris_x + ACROSS * motion.gaze_x
+    # White stretches beside the iris, but for a drawn eye's, whose ball turns as a whole.
+    reach = 1.0 if eye.is_drawn else 1.15 * eye.iris_radius
+    centre = eye.iris_x + ACROSS * motion.gaze_x
     blink = min(motion.blink, 1.0) if motion.blink > 0.01 else 0.0
     return Look(
-        lids=min(max(motion.lids, -1.0), 1.0) if sets_lids else 0.0,
+        upper=upper,
+        lower=lower,
         blink=blink,
         comes=eased(blink, 0.02, 0.30),
         across=ACROSS * motion.gaze_x * eye.width if gazes else 0.0,
@@ -69,6 +81,15 @@ def look_of(eye: Eye, motion: Motion) -> Look:
     )
 
 
+def _lids_of(eye: Eye, motion: Motion) -> tuple[float, float]:
+    """How far both lids rise: wide or narrowed, and with the gaze, when that is to be seen."""
+    lids = min(max(motion.lids, -1.0), 1.0) if abs(motion.lids) > 1e-3 else 0.0
+    upper, lower = (WIDENED * lids, 0.0) if lids > 0 else (NARROWED * lids, -PUSHED * lids)
+    follows = -DOWN * motion.gaze_y * (FOLLOWS_UP if motion.gaze_y < 0 else FOLLOWS_DOWN)
+    unseen = UNSEEN_PX / eye.width
+    return upper + math.copysign(max(abs(follows) - unseen, 0.0), follows), lower
+
+
 def draw_eye(
     picture: ByteArray, eye: Eye, warper: Warper, motion: Motion, whole_shift: FloatArray
 ) -> None:
@@ -76,9 +97,14 @@ def draw_eye(
     patch, look = eye.patch, look_of(eye, motion)
     shift = warper.part_of_whole(patch, whole_shift)
     region = picture[patch.y0 : patch.y0 + patch.height, patch.x0 : patch.x0 + patch.width]
-    if look.lids:
-        shift = _set_lids(eye, shift, look.lids)
-        region[:] = warper.sample(patch, shift)
+    if look.sets_lids:
+        nodes = _nodes(eye, shift)
+        rise = lids_rise(nodes, eye.above, look.upper, look.lower, np)
+        shift = np.asarray(shift + (eye.width * rise)[..., None] * eye.axis_y, np.float32)
+        # No more of the patch: the other eye, drawn already, may be in it.
+        near = near_lids(nodes, eye.above)
+        box = pixels_of(shown(near.any(1), near.any(0), 1), patch.cell)
+        region[box] = warper.sample(patch, shift)[box]
     nodes = _nodes(eye, shift)
     near = near_opening(nodes)
     window = shown(near.any(1), near.any(0), 1)
@@ -106,12 +132,6 @@ def _nodes(eye: Eye, shift: FloatArray) -> EyeNodes:
     return EyeNodes(x, y - upper, lower - y, np.maximum(lower - upper, 0))
 
 
-def _set_lids(eye: Eye, shift: FloatArray, lids: float) -> FloatArray:
-    change = widened if lids > 0 else narrowed
-    rise = change(_nodes(eye, shift), eye.above, abs(lids), np) * eye.width
-    return np.asarray(shift + rise[..., None] * eye.axis_y, np.float32)
-
-
 def _upsampled(region: ByteArray, *grids: npt.NDArray[Any]) -> list[FloatArray]:
     """Node grids at the region's resolution, each [height, width] or [height, width, 3]."""
     size = (region.shape[1], region.shape[0])
@@ -128,7 +148,9 @@ def _put(region: ByteArray, drawn: ByteArray, alpha: FloatArray) -> None:
 def _draw_lid(region: ByteArray, eye: Eye, nodes: EyeNodes, lid: ByteArray, look: Look) -> None:
     """The closed lid comes down inside the opening, lashes at its margin."""
     overshoot = np.interp(nodes.x, ALONG, eye.overshoot)
-    beyond, cover, dark = closing_lid(nodes, overshoot, (look.blink, look.comes), np)
+    thick, soft, strong = map(float, eye.lash)
+    coming = (look.blink, look.comes)
+    beyond, cover, dark = closing_lid(nodes, overshoot, coming, (thick, soft, strong), np)
     index = np.clip(nodes.x * (POINTS - 1), 0, POINTS - 1)
     left = np.minimum(index.astype(np.int32), POINTS - 2)
     share = (index - left)[..., None]

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from sonic_stream.engines.lite.fields import FaceModel, Patch
 from sonic_stream.engines.lite.geometry import FloatLike, gaussian_smooth, smoothstep
-from sonic_stream.engines.lite.palette import EYES, LUMA
+from sonic_stream.engines.lite.palette import LUMA
 from sonic_stream.media import ByteArray, FloatArray
+from sonic_stream.portrait.drawn_eyes import EYES
 
 POINTS = 33  # samples along the lids
+MEET = 0.6  # of the way from the lower lid up to the corners: there a drawn eye's lids meet
 FOREIGN = 16.0  # CIELAB distance from the skin below: still eye
 
 
@@ -28,7 +31,9 @@ class EyeFrame:
     upper: FloatLike
     lower: FloatLike
     iris_x: float
+    iris_y: float
     iris_radius: float
+    is_drawn: bool  # far larger than a person's; its lids are what the picture shows
 
     def place(self, x: FloatLike, y: FloatLike) -> FloatLike:
         """Eye frame to picture, [..., 2]."""
@@ -39,6 +44,24 @@ class EyeFrame:
         """Picture to eye frame."""
         away = np.stack([x, y], -1) - self.corner
         return away @ self.axis_x / self.width, away @ self.axis_y / self.width
+
+    def grid(self, patch: Patch, factor: int = 1) -> tuple[FloatLike, FloatLike]:
+        """Eye frame positions of a patch's pixels, or of those of its part of an enlarged
+        picture."""
+        rows, columns = np.mgrid[: factor * patch.height, : factor * patch.width].astype(float)
+        return self.find(patch.x0 + columns / factor, patch.y0 + rows / factor)
+
+    def depth(self, patch: Patch) -> FloatLike:
+        """How far inside the opening each pixel of the patch is, negative outside."""
+        along: FloatLike = np.linspace(0, 1, POINTS)
+        outline = np.vstack([self.place(along, self.upper), self.place(along, self.lower)[::-1]])
+        shape = np.zeros((patch.height, patch.width), np.uint8)
+        cv2.fillPoly(shape, [np.round(outline - [patch.x0, patch.y0]).astype(np.int32)], 1)
+        inside, outside = (
+            cv2.distanceTransform(part, cv2.DIST_L2, 5).astype(np.float64)
+            for part in (shape, 1 - shape)
+        )
+        return np.asarray((inside - outside) / self.width)
 
     def lids(self, x: FloatLike) -> tuple[FloatLike, FloatLike]:
         along = np.linspace(0, 1, POINTS)
@@ -63,6 +86,8 @@ class EyeFrame:
         depth = np.linspace(0.0, 0.16, 17)[:, None]
         bow = (4 * along * (1 - along)) ** 0.25
         found = []
+        if self.is_drawn:  # nothing is beyond
+            return np.full((2, POINTS), 0.015)
         for edge, sign, least, most in (
             (self.upper, 1.0, 0.03, 0.13), (self.lower, -1.0, 0.02, 0.08),
         ):  # fmt: skip
@@ -77,13 +102,24 @@ class EyeFrame:
         return np.array(found)
 
     def overshoot(self) -> FloatLike:
-        """How far a closed lid reaches below the mesh's lower one [33]."""
+        """How far a closed lid reaches below the mesh's lower one [33]; a drawn eye's lids meet
+        above it."""
         tall = 2 * self.iris_radius / max(float((self.lower - self.upper).max()), 1e-3)
         # Where the whole iris shows the eye is a drawn one.
         drawn = 1 - float(smoothstep(tall, 0.92, 1.06))
         along = np.linspace(0, 1, POINTS)
         bow = 4 * along * (1 - along)
+        if self.is_drawn:
+            return -MEET * np.maximum(self.lower, 0.01)
         return np.maximum((0.02 + 0.07 * drawn) * bow, self.beyond(self.lower, 1.0) * bow**0.25)
+
+    def line(self, edge: FloatLike, sign: float) -> float:
+        """How thick the drawn line along the upper (-1) or lower (1) lid is."""
+        depth = np.linspace(0.0, 0.24, 25)[:, None]
+        level = self.sample(edge + sign * depth)[:, 6:-6] @ LUMA
+        is_line = level < 0.8 * np.median(level[-8:], 0)
+        ends = np.where(is_line, depth, 0.0).max(0)
+        return float(np.clip(np.median(ends), 0.02, 0.18))
 
     def beyond(self, edge: FloatLike, sign: float) -> float:
         """How far white and iris go on beyond the mesh's upper (-1) or lower (1) lid."""
@@ -118,8 +154,9 @@ class EyeFrame:
         return self.iris_radius * max(1.0, *(radii or [1.2]))
 
 
-def eye_frame(picture: ByteArray, points: FloatLike, side: str) -> EyeFrame:
-    """`points` [478, 2] of the mesh in pixels; `side` of the picture's person."""
+def eye_frame(picture: ByteArray, face: FaceModel, side: str) -> EyeFrame:
+    """`side` of the picture's person."""
+    points = face.landmarks[:, :2].astype(np.float64)
     upper_index, lower_index, iris_index = EYES[side]
     corner = points[upper_index[0]]
     width = float(np.linalg.norm(points[upper_index[-1]] - corner))
@@ -129,14 +166,29 @@ def eye_frame(picture: ByteArray, points: FloatLike, side: str) -> EyeFrame:
 
     def lid(index: list[int]) -> FloatLike:
         away = (points[index] - corner) / width
+        if face.drawn_eyes:
+            return _arch(away @ axis_x, away @ axis_y)
         return np.interp(np.linspace(0, 1, POINTS), away @ axis_x, away @ axis_y)
 
     iris = points[iris_index]
     return EyeFrame(
         picture, corner, axis_x, axis_y, width, lid(upper_index), lid(lower_index),
         iris_x=float((iris[0] - corner) @ axis_x / width),
+        iris_y=float((iris[0] - corner) @ axis_y / width),
         iris_radius=float(np.linalg.norm(iris[1:] - iris[0], axis=1).mean()) / width,
+        is_drawn=face.drawn_eyes,
     )  # fmt: skip
+
+
+def _arch(x: FloatLike, y: FloatLike) -> FloatLike:
+    """The smooth curve [33] through a drawn lid's points, as steep at the corners as a circle."""
+
+    def waves(x: FloatLike) -> FloatLike:
+        turn: FloatLike = np.arccos(1 - 2 * np.clip(x, 0, 1))
+        return np.asarray(np.sin(np.arange(1, 6) * turn[:, None]))
+
+    weights = np.linalg.lstsq(waves(x), y, rcond=None)[0]
+    return np.asarray(waves(np.linspace(0, 1, POINTS)) @ weights)
 
 
 def lab_of(colours: FloatLike) -> FloatArray:

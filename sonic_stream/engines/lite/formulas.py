@@ -40,27 +40,22 @@ class EyeNodes:
     height: Grid
 
 
-def widened(nodes: EyeNodes, above: Any, amount: Any, xp: Any) -> Grid:
-    """Shift down the eye's y, in eye widths: the upper lid rises, its fold with it. `above`: how
-    tall the lid's skin is."""
-    held = 1 - ease(nodes.v, 0.0, 0.75 * nodes.height + 1e-3)
-    return 0.075 * amount * _lid_bow(nodes.x, xp) * _fold(nodes, above) * held
+def lids_rise(nodes: EyeNodes, above: Any, upper: Any, lower: Any, xp: Any) -> Grid:
+    """Shift down the eye's y where the upper lid rises by `upper`, its fold with it, or falls
+    (negative), and the lower one is pushed up by `lower`; all in eye widths. `above`: how tall
+    the lid's skin is."""
+    v, x, below = nodes.v, nodes.x, -nodes.to_lower
+    bow = xp.sqrt((4 * x * (1 - x)).clip(0, 1)) * ease(x, 0, 0.2) * ease(1 - x, 0, 0.2)
+    # Rising it draws the ball's picture out; falling it slides over it.
+    held = xp.where(upper > 0, ease(v, 0.0, 0.75 * nodes.height + 1e-3), ease(v, 0.02, 0.10))
+    fold = ease(v, -0.9 * above, -0.1) * (1 - held)
+    pushed = ease(below, -0.10, -0.04) * (1 - ease(below, 0.04, 0.40))
+    return bow * (upper * fold + lower * pushed)
 
 
-def narrowed(nodes: EyeNodes, above: Any, amount: Any, xp: Any) -> Grid:
-    """The same of lids that come a little together, as the cheeks push the lower one up."""
-    below = -nodes.to_lower
-    lower = ease(below, -0.10, -0.04) * (1 - ease(below, 0.04, 0.40))
-    upper = _fold(nodes, above) * (1 - ease(nodes.v, 0.02, 0.10))
-    return amount * _lid_bow(nodes.x, xp) * (0.085 * lower - 0.05 * upper)
-
-
-def _lid_bow(x: Grid, xp: Any) -> Grid:
-    return xp.sqrt((4 * x * (1 - x)).clip(0, 1)) * ease(x, 0, 0.2) * ease(1 - x, 0, 0.2)
-
-
-def _fold(nodes: EyeNodes, above: Any) -> Grid:
-    return ease(nodes.v, -0.9 * above, -0.1)
+def near_lids(nodes: EyeNodes, above: Any) -> Grid:
+    """What they move, and a node more."""
+    return (abs(nodes.x - 0.5) < 0.56) & (nodes.v > -0.9 * above - 0.08) & (nodes.to_lower > -0.48)
 
 
 def near_opening(nodes: EyeNodes) -> Grid:
@@ -81,21 +76,27 @@ def within_lids(nodes: EyeNodes, margins: tuple[Grid, Grid], xp: Any) -> Grid:
 
 
 def closing_lid(
-    nodes: EyeNodes, overshoot: Grid, coming: tuple[Any, Any], xp: Any
+    nodes: EyeNodes, overshoot: Grid, coming: tuple[Any, Any], lashes: tuple[Any, Any, Any], xp: Any
 ) -> tuple[Grid, Grid, Grid]:
     """How far beyond a coming lid's margin, how far its skin covers, and how dark its lashes are.
-    Nothing around the eye is moved, so frames, fringes and make-up stay where they are. `coming`:
-    the blink, and how far what lies above the opening is covered too."""
-    v, x, (blink, comes) = nodes.v, nodes.x, coming
+    Nothing around the eye is moved, so frames, fringes and make-up stay where they are.
+    `overshoot`: how far it reaches below the lower lid; above it (negative) the lower one comes
+    up. `coming`: the blink, and how far what lies beside the opening is covered too; `lashes`: how
+    thick they are, how soft above, how dark."""
+    v, x, (blink, comes), (thick, soft, dark) = nodes.v, nodes.x, coming, lashes
     # The margin keeps the upper lid's curve until it meets the lower one, just covering it.
     bow = 4 * x.clip(0, 1) * (1 - x.clip(0, 1))
     travel = blink * (nodes.height + overshoot) * (1 - 0.22 * (1 - blink) * bow)
     sides = ((x + 0.04) / 0.08).clip(0, 1) * ((1.04 - x) / 0.08).clip(0, 1)
-    lash = xp.exp(-(((v - travel + 0.035).clip(None, 0) / 0.030) ** 2)) * sides
+    lash = xp.exp(-(((v - travel + thick).clip(None, 0) / soft) ** 2)) * sides
     thin = 0.55 + 0.45 * bow  # lashes thin out towards the corners
     # What the lid covers above the opening too, such as lashes, is toned away by and by.
     cover = xp.maximum(ease(v, -0.04, 0.0), comes)
-    return v - travel, cover, 0.80 * lash * thin
+    rise = (-overshoot).clip(0, None)
+    lower = xp.where(rise > 0, nodes.to_lower - 1.05 * blink * rise, 1.0)
+    lash = xp.where(rise > 0, lash * (1 - ease(v - travel, 0.0, 0.03)), lash)
+    cover = xp.where(nodes.to_lower < 0, comes, cover)
+    return xp.minimum(v - travel, lower), cover, dark * lash * thin
 
 
 @dataclass(frozen=True)

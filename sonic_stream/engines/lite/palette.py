@@ -11,14 +11,9 @@ import numpy.typing as npt
 from sonic_stream.engines.lite.fields import FaceModel
 from sonic_stream.engines.lite.geometry import CHEEKS, INNER_LOWER, OUTER_LOWER, FloatLike
 from sonic_stream.media import ByteArray, FloatArray
+from sonic_stream.portrait.drawn_eyes import EYES
 
 LUMA = np.array([0.299, 0.587, 0.114])
-EYES = {
-    "right": ([33, 246, 161, 160, 159, 158, 157, 173, 133],
-              [33, 7, 163, 144, 145, 153, 154, 155, 133], [468, 469, 470, 471, 472]),
-    "left": ([362, 398, 384, 385, 386, 387, 388, 466, 263],
-             [362, 382, 381, 380, 374, 373, 390, 249, 263], [473, 474, 475, 476, 477]),
-}  # fmt: skip
 LINE_ART_CONTRAST = 10.0  # of lips against skin (CIELAB): below it a mouth is but a drawn line
 FLAT_GRAIN = 1.0
 IVORY = np.array([1.045, 0.995, 0.93])

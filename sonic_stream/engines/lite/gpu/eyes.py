@@ -16,9 +16,9 @@ from sonic_stream.engines.lite.formulas import (
     EyeNodes,
     ball_moves,
     closing_lid,
-    narrowed,
+    lids_rise,
+    near_lids,
     near_opening,
-    widened,
     within_lids,
 )
 from sonic_stream.engines.lite.gpu.canvas import Canvas, Patches, Row, sampled, uploaded
@@ -34,7 +34,7 @@ from sonic_stream.engines.lite.gpu.sampling import (
 from sonic_stream.engines.lite.gpu.window import Window
 from sonic_stream.engines.lite.render import eyes_move
 
-LOOK = ("lids", "blink", "comes", "across", "down", "centre", "left", "right")
+LOOK = ("upper", "lower", "blink", "comes", "across", "down", "centre", "left", "right")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class _Job:
         return {
             "row": self.row, "x0": eye.patch.x0, "y0": eye.patch.y0, "size": (columns, rows),
             "corner": eye.corner, "axes": [eye.axis_x, eye.axis_y],
-            "width": eye.width, "above": eye.above,
+            "width": eye.width, "above": eye.above, "lash": eye.lash,
             **{name: getattr(self.look, name) for name in LOOK},
         }  # fmt: skip
 
@@ -90,7 +90,7 @@ class _Eyes:
     def draw(self) -> None:
         looks = [job.look for job in self._jobs]
         before = region = self._patches.taken(self._pixels)
-        if any(look.lids for look in looks):
+        if any(look.sets_lids for look in looks):
             region = self._set_lids(region)
         nodes, curves = self._nodes()
         shown = self._window(nodes)
@@ -137,13 +137,15 @@ class _Eyes:
         return EyeNodes(x, y - upper, lower - y, (lower - upper).clip(0)), curves
 
     def _set_lids(self, region: Tensor) -> Tensor:
-        (nodes, _), lids, above = self._nodes(), self._number("lids"), self._number("above")
-        rise = widened(nodes, above, lids.clip(0), torch)
-        rise = (rise + narrowed(nodes, above, (-lids).clip(0), torch)) * self._number("width")
+        upper, lower, above = (self._number(name) for name in ("upper", "lower", "above"))
+        nodes, _ = self._nodes()
+        rise = lids_rise(nodes, above, upper, lower, torch) * self._number("width")
         self._shift = self._shift + rise[:, None] * self._numbers["axes"][:, 1, :, None, None]
         at = self._patches.positions(self._shift, self._cell, self._factor)
         drawn = sampled([row.scene for row in self._rows], at, 3)
-        return torch.where(lids[:, None] != 0, drawn, region)
+        near = Window.around(near_lids(nodes, above), self._numbers["size"])
+        near = near.pixels(self._patches, self._cell) > 0
+        return torch.where(((upper != 0) | (lower != 0))[:, None] & near, drawn, region)
 
     def _gaze(self, region: Tensor, nodes: EyeNodes, curves: Tensor, seen: Tensor) -> Tensor:
         n = self._numbers
@@ -161,7 +163,9 @@ class _Eyes:
     def _close(self, region: Tensor, nodes: EyeNodes, curves: Tensor, seen: Tensor) -> Tensor:
         blink, comes = self._number("blink"), self._number("comes")
         lid = self._part("lids", self._shift)
-        beyond, cover, dark = closing_lid(nodes, curves[:, 4], (blink, comes), torch)
+        thick, soft, strong = self._numbers["lash"][:, :, None, None].unbind(1)
+        lash = (thick, soft, strong)
+        beyond, cover, dark = closing_lid(nodes, curves[:, 4], (blink, comes), lash, torch)
         grids = torch.stack([beyond * self._number("width"), cover, dark], 1)
         full = enlarged(torch.cat([grids, curves[:, 5:]], 1), self._cell)
         beyond, cover, dark, lashes = full.split([1, 1, 1, 3], 1)

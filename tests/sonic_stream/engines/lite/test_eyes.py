@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
 from sonic_stream.avatars import load_avatar
 from sonic_stream.engine import Portrait, load_engine
-from sonic_stream.engines.lite.draw_eye import ACROSS
+from sonic_stream.engines.lite.draw_eye import ACROSS, DOWN, look_of
 from sonic_stream.engines.lite.eye_frame import POINTS
 from sonic_stream.engines.lite.eyes import Eye
+from sonic_stream.engines.lite.fields import INDEX
 from sonic_stream.engines.lite.identity import Latents, restore
-from sonic_stream.engines.lite.motion import Motion
+from sonic_stream.engines.lite.motion import Motion, no_coefficients
 from sonic_stream.engines.lite.palette import LUMA
 from sonic_stream.engines.lite.render import Renderer
 from sonic_stream.media import ByteArray
+from tests.sonic_stream.portrait.drawings import FRINGE, Style, Truth, draw_eyes, fitted, skin_of
 
 SIZE = 512
 SIDES = ("right", "left")
@@ -108,3 +112,105 @@ def test_drawn_eyes_larger_than_the_mesh_are_found_and_covered(avatar: Portrait)
         larger = drawn.eyes[side]
         assert eye.overshoot.max() < 0.05 < larger.overshoot.max()
         assert eye.margin.min() > 0 > larger.margin[1].min()
+
+
+def test_upper_lids_follow_the_gaze(latents: Latents) -> None:
+    renderer = Renderer(latents)
+    for eye in latents.eyes.values():
+        x = np.full(121, 0.5)
+        upper = float(eye.upper[POINTS // 2])
+        down = np.linspace(-0.15, 0.15, 121) + upper
+        at = eye.corner + eye.width * (x[:, None] * eye.axis_x + down[:, None] * eye.axis_y)
+        columns, rows = np.round(4 * at + 1.5).astype(int).T
+        up, rest, low = (
+            cv2.resize(renderer.render(Motion(gaze_y=y)), None, fx=4, fy=4)[rows, columns] @ LUMA
+            for y in (-1.0, 0.0, 1.0)
+        )
+        lash = slice(40, 62)  # from a little above the opening
+        moved = [
+            min(range(-25, 26), key=lambda by: np.abs(now[40 + by : 62 + by] - rest[lash]).mean())
+            for now in (up, low)
+        ]
+        assert -0.6 * DOWN < moved[0] * 0.0025 < 0.0
+        assert 0.4 * DOWN < moved[1] * 0.0025 < 0.9 * DOWN
+
+
+def test_lids_keep_still_for_little_gaze_and_behind_glasses(avatar: Portrait) -> None:
+    eye = made(avatar).eyes["left"]
+    assert not look_of(eye, Motion(gaze_x=1.0, gaze_y=0.02)).sets_lids
+    low, high = (look_of(eye, Motion(gaze_y=y)).upper for y in (0.4, -0.4))
+    assert low < 0 < high < -low
+    worn = made(replace(avatar, glasses=True)).eyes["left"]
+    assert not look_of(worn, Motion(gaze_y=1.0, lids=-1.0)).sets_lids
+
+
+@pytest.fixture(scope="module")
+def drawn() -> tuple[Latents, dict[str, Truth], tuple[int, int, int]]:
+    mira = load_avatar("mira")
+    portrait, truth = draw_eyes(mira, Style())
+    return made(fitted(portrait)), truth, skin_of(mira)
+
+
+Drawn = tuple[Latents, dict[str, Truth], tuple[int, int, int]]
+
+
+def seen_at(picture: ByteArray, eye: Truth, x: float, y: float) -> np.ndarray:
+    row, column = eye.at(x, y)
+    return np.asarray(picture[row * SIZE // 1024, column * SIZE // 1024].astype(float))
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_drawn_iris_leaves_nothing_behind(drawn: Drawn, sign: int) -> None:
+    latents, truth, _ = drawn
+    far = Renderer(latents).render(Motion(gaze_x=1.0 * sign))
+    for side, eye in truth.items():
+        moved = ACROSS * latents.eyes[side].width * 1024 / SIZE / eye.unit
+        wide, high = eye.style.iris
+        for share in (-0.5, 0.0, 0.5):
+            behind = -sign * (wide * np.sqrt(1 - share**2) - 0.4 * moved)
+            assert seen_at(far, eye, behind, share * high).min() > 200
+        pupil = seen_at(far, eye, sign * moved, 0.0)
+        assert pupil.max() < 70
+        ahead = seen_at(far, eye, sign * (wide + 0.5 * moved), 0.0)
+        assert ahead.min() < 140, "the iris is whole"
+
+
+def test_a_drawn_eye_closes_in_one_line(drawn: Drawn) -> None:
+    latents, truth, skin = drawn
+    shut = Renderer(latents).render(Motion(blink=1.0))
+    for eye in truth.values():
+        wide, high = eye.style.width, eye.style.height
+        line = []
+        for x in np.linspace(-0.3, 0.3, 7) * wide:
+            column = [seen_at(shut, eye, x, y) for y in np.linspace(-0.75, 0.6, 82) * high]
+            dark = np.array(column) @ LUMA
+            line.append(np.linspace(-0.75, 0.6, 82)[dark.argmin()])
+            assert dark.min() < 0.45 * (skin @ LUMA)
+            away = np.abs(np.array(column) - skin).max(-1)
+            assert np.mean(away > 70) < 0.25, "all but the line is skin"
+        assert min(line) > 0 and max(line) < 0.4, "between the lower lid and the corners"
+        assert line[3] > np.mean([line[0], line[-1]]), "the line hangs"
+
+
+def test_a_fringe_stays_over_a_closed_eye() -> None:
+    hair = (96, 66, 120)
+    portrait, truth = draw_eyes(load_avatar("mira"), Style(height=1.05, fringe=hair))
+    shut = Renderer(made(fitted(portrait))).render(Motion(blink=1.0))
+    for eye in truth.values():
+        for x in np.linspace(-0.4, 0.4, 9):
+            edge = FRINGE * eye.style.height
+            assert np.abs(seen_at(shut, eye, x, edge - 0.06) - hair).max() < 25
+            assert np.abs(seen_at(shut, eye, x, edge + 0.12) - hair).max() > 60
+
+
+def test_brows_do_not_stretch_a_drawn_eye(drawn: Drawn) -> None:
+    latents, truth, _ = drawn
+    raised = no_coefficients()
+    raised[INDEX["brow_up"]] = 1.0
+    renderer = Renderer(latents)
+    rest, up = (renderer.render(Motion(c)).astype(float) for c in (no_coefficients(), raised))
+    for eye in truth.values():
+        top, left = eye.at(-0.5 * eye.style.width, -0.5 * eye.style.height)
+        bottom, right = eye.at(0.5 * eye.style.width, 0.5 * eye.style.height)
+        part = np.s_[top // 2 : bottom // 2, left // 2 : right // 2]
+        assert np.abs(up - rest)[part].mean() < 4
