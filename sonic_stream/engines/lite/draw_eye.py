@@ -30,7 +30,7 @@ ALONG = np.linspace(0, 1, POINTS)  # the places along the lids
 ACROSS, DOWN = 0.13, 0.055  # of the eye's width: how far the iris moves at a gaze of 1
 WIDENED, NARROWED, PUSHED = 0.075, 0.05, 0.085  # the lids at -1 and 1; `PUSHED`: the lower one
 FOLLOWS_DOWN, FOLLOWS_UP = 0.7, 0.4  # of the iris's way: the upper lid's
-UNSEEN_PX = 0.2
+UNSEEN_PX = 0.35
 
 
 @dataclass(frozen=True)
