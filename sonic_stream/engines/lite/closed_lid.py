@@ -19,6 +19,7 @@ from sonic_stream.portrait.matte import fill
 
 LID_SHARE = 0.85  # of the skin up to the brow, or LID_REACH: what a closing lid may repaint
 LID_REACH = 0.30
+LASHES = 0.16  # below the lower lid there may be some
 
 
 def closed_lid(
@@ -48,11 +49,15 @@ def closed_lid(
     down = np.clip((v + high) / np.maximum(lower + reach[1] - upper + high, 0.05), 0, 1)
     bulge = np.exp(-(((x - 0.5) / 0.36) ** 2)) * np.sin(np.pi * down**1.2)
     shaded = smooth * (1 - 0.05 * down + 0.06 * bulge)[..., None]
-    shaded += noise_like(palette, x.shape, palette.soft_px)[..., None]
+    plain = frame.is_drawn or glasses
+    grain = noise_like(palette, x.shape, palette.soft_px)[..., None] if plain else None
+    shaded += _texture(frame, patch, reach[1]) if grain is None else grain
     if not glasses:  # what is far darker than the lid will be
         dark = np.clip((smooth @ LUMA - level) / (0.22 * smooth @ LUMA + 1), 0, 1)
-        near = smoothstep(v, -1.15 * high, -0.75 * high) * (v < 0) * _sides(x)
-        covered = np.maximum(covered, near * cv2.GaussianBlur(dark, (0, 0), 1.0))
+        near = smoothstep(v, -1.3 * high, -0.7 * high) * (v < 0) * _sides(x)
+        reach_px = 0.04 * frame.width
+        dark = cv2.dilate(dark, np.ones((2 * round(reach_px) + 1,) * 2, np.uint8))
+        covered = np.maximum(covered, near * cv2.GaussianBlur(dark, (0, 0), max(reach_px, 1.0)))
     if frame.is_drawn:
         covered = covered * (1 - _hair(own, palette, frame, patch))
     rgba = np.dstack([np.clip(shaded, 0, 255), 255 * covered]).astype(np.float32)
@@ -60,6 +65,19 @@ def closed_lid(
     size = (factor * patch.width, factor * patch.height)
     large = cv2.resize(rgba, size, interpolation=cv2.INTER_LINEAR)
     return np.asarray(np.round(large), np.uint8)
+
+
+def _texture(frame: EyeFrame, patch: Patch, overshoot: float) -> FloatLike:
+    """Pores, lines and grain of the skin under the eye [h, w, 3], turned over onto the lid."""
+    x, y = frame.grid(patch)
+    bottom = frame.lids(x)[1] + overshoot
+    away = np.clip(bottom - y, 0, 0.6)
+    at = frame.place(np.clip(x, 0.08, 0.92), bottom + LASHES + away).astype(np.float32)
+    picture = frame.picture.astype(np.float32)
+    fine = picture - cv2.GaussianBlur(picture, (0, 0), max(0.05 * frame.width, 1.0))
+    detail = cv2.remap(fine, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    most = 3 * np.median(np.abs(detail), (0, 1)) + 1  # no mole, no lash
+    return np.asarray(np.clip(detail, -most, most))
 
 
 def _sides(x: FloatLike) -> FloatLike:

@@ -23,7 +23,7 @@ from sonic_stream.engines.lite.shading import Folds, build_folds
 from sonic_stream.media import ByteArray, FloatArray, IdentityLatents, fingerprint
 from sonic_stream.portrait.matte import fill, foreground, plate
 
-VERSION = 10  # of the preparation: raise it when an old cached identity must not be used
+VERSION = 11  # of the preparation: raise it when an old cached identity must not be used
 # Samples of a still picture fall between the enlarged copy's pixels as those of a moving one do
 # on the average: both are equally sharp, and leaving rest does not blur.
 OFF_GRID = 0.35
