@@ -8,6 +8,7 @@ import { microphoneIcon, speakerIcon, themeIcon } from "/static/lib/icons.js";
 import {
   RECORDING, isRecording, newestRecording, openCommand, showOutputs, showRecorded,
 } from "/static/lib/outputs.js";
+import { inLanguage } from "/static/lib/reasons.js";
 import { AvatarConnection } from "/static/lib/rtc.js";
 import { Signalling } from "/static/lib/signalling.js";
 import { showSwitches } from "/static/lib/switches.js";
@@ -257,7 +258,8 @@ async function addPortrait(file) {
   const report = byId("report");
   report.textContent = words.preparing;
   const { ok, body } = await upload("/api/portraits", file, welcome.resume, complain);
-  showReport(report, body.report ?? { reasons: [] }, ok ? words.portraitGood : "");
+  const reasons = inLanguage(body.report?.reasons ?? [], language);
+  showReport(report, reasons, ok ? words.portraitGood : "");
   if (!ok) return;
   hideMessage();
   welcome.portraits.push(body);

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+
+from sonic_stream.portrait.fitness import REASONS
 
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "web_client"
@@ -47,6 +50,21 @@ def test_every_word_that_a_page_names_exists() -> None:
     keys = evaluate("at('hotkeys.js').then((m) => m.HOTKEYS.map(([, word]) => word))")
     assert isinstance(keys, list)
     assert set(named) | set(keys) <= words.keys()
+
+
+def test_every_verdict_on_a_portrait_is_told_in_chinese_too() -> None:
+    known = evaluate("at('reasons.js').then((m) => m.CHINESE)")
+    assert isinstance(known, dict)
+    assert known.keys() == REASONS.keys()
+    asked = [asdict(REASONS["dark"]), {**asdict(REASONS["dark"]), "code": "newer"}]
+    told = [
+        evaluate(f"at('reasons.js').then((m) => m.inLanguage({json.dumps(asked)}, '{language}'))")
+        for language in ("en", "zh")
+    ]
+    assert told == [
+        asked,
+        [{**asked[0], "message": "人脸偏暗。", "advice": "光线更亮效果更好。"}, asked[1]],
+    ]
 
 
 def test_reconnection_pauses_grow_and_are_bounded() -> None:

@@ -3,7 +3,7 @@
 import { showChoice } from "./choice.js";
 
 /** @typedef {{ id: string, name: string, thumbnail: string }} Portrait */
-/** @typedef {{ code: string, severity: string, message: string, advice: string }} Reason */
+/** @typedef {import("./reasons.js").Reason} Reason */
 
 /** [setting, element id, word, min, max, step, neutral] */
 const SLIDERS = /** @type {const} */ ([
@@ -119,16 +119,16 @@ export function showExpressions(box, current, words, change) {
 
 /**
  * @param {HTMLElement} box
- * @param {{ reasons: Reason[] }} report
+ * @param {Reason[]} reasons
  * @param {string} praise shown when there is nothing to say
  */
-export function showReport(box, report, praise) {
-  if (!report.reasons.length) {
+export function showReport(box, reasons, praise) {
+  if (!reasons.length) {
     box.textContent = praise;
     return;
   }
   const list = document.createElement("ul");
-  for (const reason of report.reasons) {
+  for (const reason of reasons) {
     const item = document.createElement("li");
     item.className = reason.severity;
     item.textContent = reason.message;
