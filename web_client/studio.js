@@ -262,7 +262,7 @@ async function addPortrait(file) {
   showReport(report, reasons, ok ? words.portraitGood : "");
   if (!ok) return;
   hideMessage();
-  welcome.portraits.push(body);
+  if (!welcome.portraits.some((known) => known.id === body.id)) welcome.portraits.push(body);
   render();
   signalling.send({ type: "portrait", id: body.id });
 }

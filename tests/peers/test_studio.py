@@ -9,6 +9,7 @@ import pytest
 from playwright.async_api import Page
 
 from benchmarks.sounds import beeps, write_wav
+from sonic_stream.avatars import FOLDER
 from tests.peers.browser import browser_page, picture_shown
 from tests.peers.real_server import RealServer, real_server
 
@@ -48,6 +49,20 @@ async def test_keys_command_unless_one_types(testcard_server: RealServer) -> Non
         await page.keyboard.press("Escape")
         assert not await page.is_visible("#help")
         assert await page.get_attribute("[data-portrait=nia]", "aria-pressed") == "true"
+
+
+async def test_a_picture_that_is_sent_twice_is_one_portrait(testcard_server: RealServer) -> None:
+    async with browser_page(testcard_server.url + "/") as page:
+        await ready(page)
+        portraits, picture = page.locator("[data-portrait]"), str(FOLDER / "nia" / "portrait.webp")
+        before = await portraits.count()
+        for _ in range(2):
+            async with page.expect_response("**/api/portraits?*", timeout=20_000):
+                await page.set_input_files("#portrait-upload", picture)
+            looking = "document.querySelector('#report').textContent.endsWith('…')"
+            await page.wait_for_function(f"!{looking}")
+            await page.wait_for_selector("[data-portrait]:nth-child(4)[aria-pressed=true]")
+        assert await portraits.count() == before + 1
 
 
 async def test_a_file_that_is_chosen_is_sent_and_played(
