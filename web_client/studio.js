@@ -164,7 +164,8 @@ function showControls() {
   byId("mute").setAttribute("aria-pressed", String(muted));
   setState(state);
   byId("queue").hidden = !told.queue;
-  byId("queue-length").textContent = `${told.queue} ${words.queued}`;
+  const waiting = told.queue - 1; // the first one is heard
+  byId("queue-length").textContent = waiting > 0 ? `${waiting} ${words.queued}` : "";
   byId("pause").textContent = words[told.paused ? "goOn" : "pause"];
   const recording = isRecording(told.sinks);
   record.textContent = words[recording ? "endRecording" : "record"];
