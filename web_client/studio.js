@@ -263,7 +263,8 @@ async function addPortrait(file) {
   showReport(report, reasons, ok ? words.portraitGood : "");
   if (!ok) return;
   hideMessage();
-  if (!welcome.portraits.some((known) => known.id === body.id)) welcome.portraits.push(body);
+  const isKnown = welcome.portraits.some((/** @type {{ id: string }} */ one) => one.id === body.id);
+  if (!isKnown) welcome.portraits.push(body);
   render();
   signalling.send({ type: "portrait", id: body.id });
 }
