@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from sonic_stream.engines.lite.chance import Dice
+from sonic_stream.engines.lite.geometry import eased
 from sonic_stream.engines.lite.prosody import FRAME_S, Cues
 
 # A lid falls fast and rises slowly; shut for a frame's length, so that every rate shows it shut.
@@ -77,11 +78,7 @@ def lid(since_s: float) -> float:
     if since_s <= 0 or since_s >= LASTS_S:
         return 0.0
     if since_s < CLOSING_S:
-        return _eased(since_s / CLOSING_S)
+        return eased(since_s / CLOSING_S, 0, 1)
     opening = (since_s - CLOSING_S - SHUT_S) / OPENING_S
     # It leaves quickly and settles slowly.
-    return 1.0 if opening <= 0 else 1 - _eased(1 - (1 - opening) ** 1.35)
-
-
-def _eased(share: float) -> float:
-    return share * share * (3 - 2 * share)
+    return 1.0 if opening <= 0 else 1 - eased(1 - (1 - opening) ** 1.35, 0, 1)

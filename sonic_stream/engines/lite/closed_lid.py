@@ -49,9 +49,10 @@ def closed_lid(
     down = np.clip((v + high) / np.maximum(lower + reach[1] - upper + high, 0.05), 0, 1)
     bulge = np.exp(-(((x - 0.5) / 0.36) ** 2)) * np.sin(np.pi * down**1.2)
     shaded = smooth * (1 - 0.05 * down + 0.06 * bulge)[..., None]
-    plain = frame.is_drawn or glasses
-    grain = noise_like(palette, x.shape, palette.soft_px)[..., None] if plain else None
-    shaded += _texture(frame, patch, reach[1]) if grain is None else grain
+    if frame.is_drawn or glasses:
+        shaded += noise_like(palette, x.shape, palette.soft_px)[..., None]
+    else:
+        shaded += _texture(frame, patch, reach[1])
     if not glasses:  # what is far darker than the lid will be
         dark = np.clip((smooth @ LUMA - level) / (0.22 * smooth @ LUMA + 1), 0, 1)
         near = smoothstep(v, -1.3 * high, -0.7 * high) * (v < 0) * _sides(x)

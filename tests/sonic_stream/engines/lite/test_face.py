@@ -14,22 +14,16 @@ from sonic_stream.engine import Portrait
 from sonic_stream.engines.lite.fields import INDEX
 from sonic_stream.engines.lite.geometry import OUTER_LOWER, OUTER_UPPER, OVAL
 from sonic_stream.engines.lite.identity import Latents, prepare, restore
-from sonic_stream.engines.lite.motion import Motion, no_coefficients
+from sonic_stream.engines.lite.motion import Motion
 from sonic_stream.engines.lite.palette import LUMA
 from sonic_stream.engines.lite.pose import pose_of
 from sonic_stream.engines.lite.render import Renderer
 from sonic_stream.engines.lite.warp import Warper
+from tests.sonic_stream.engines.lite.mouths import speaking, width_of
 from tests.sonic_stream.engines.lite.smiles import IVORY, smiling
 
 SIZE = 256
 AVATARS = ("mira", "nia", "theo")
-
-
-def speaking(**coefficients: float) -> Motion:
-    values = no_coefficients()
-    for name, value in coefficients.items():
-        values[INDEX[name]] = value
-    return Motion(coefficients=values)
 
 
 SPREAD = speaking(jaw=0.16, stretch=0.85, lower_down=0.6, upper_up=0.5, close=0.4)
@@ -96,15 +90,6 @@ def test_an_open_mouth_is_dark_within(latents: Latents, renderer: Renderer) -> N
         counts.append(int((np.abs(part - dark).max(-1) < 22).sum()))
     assert counts[1] <= counts[0] + 8
     assert counts[2] > counts[0] + 40
-
-
-def width_of(latents: Latents, motion: Motion) -> float:
-    """How wide the mouth is now, of its width at rest."""
-    warper, patch = Warper(latents), latents.mouth
-    shift = warper.backward(patch, "lower", pose_of(latents, motion))
-    u, v = (warper.carried(grid, shift, patch) for grid in (patch.u, patch.v_lower))
-    across = (np.abs(u) < 1) & (np.abs(v) < 0.15)
-    return float(across.any(0).sum() * patch.cell / (2 * latents.half_width))
 
 
 def test_round_vowels_are_narrow_and_spread_ones_wide(latents: Latents) -> None:

@@ -11,15 +11,15 @@ import pytest
 from benchmarks.pictures.poses import VISEMES, viseme
 from sonic_stream.avatars import load_avatar
 from sonic_stream.engine import Portrait
-from sonic_stream.engines.lite.fields import INDEX
 from sonic_stream.engines.lite.identity import Latents, prepare, restore
 from sonic_stream.engines.lite.inside import PARTS, inside_of
-from sonic_stream.engines.lite.motion import Motion, no_coefficients
+from sonic_stream.engines.lite.motion import Motion
 from sonic_stream.engines.lite.palette import LUMA
 from sonic_stream.engines.lite.pose import pose_of
 from sonic_stream.engines.lite.render import Renderer
 from sonic_stream.engines.lite.warp import Warper
 from sonic_stream.media import ByteArray
+from tests.sonic_stream.engines.lite.mouths import speaking, width_of
 from tests.sonic_stream.engines.lite.smiles import grinning, smiling
 
 SIZE, PALE = 384, 160
@@ -85,22 +85,6 @@ def gap(latents: Latents, motion: Motion) -> Gap:
     return Gap(differs > 0.25 * PALE * light, 2 * latents.half_width)
 
 
-def moved(**coefficients: float) -> Motion:
-    values = no_coefficients()
-    for name, value in coefficients.items():
-        values[INDEX[name]] = value
-    return Motion(values)
-
-
-def corners_apart(latents: Latents, motion: Motion) -> float:
-    """How wide the mouth is from corner to corner, of its width at rest."""
-    warper, patch = Warper(latents), latents.mouth
-    shift = warper.backward(patch, "lower", pose_of(latents, motion))
-    u, v = (warper.carried(grid, shift, patch) for grid in (patch.u, patch.v_lower))
-    across = (np.abs(u) < 1) & (np.abs(v) < 0.15)
-    return float(across.any(0).sum() * patch.cell / (2 * latents.half_width))
-
-
 @pytest.mark.parametrize("mood", ["neutral", "happy"])
 def test_lips_meet_over_their_whole_width(latents: Latents, mood: str) -> None:
     assert gap(latents, viseme("m b p", mood)).mask.sum() == 0  # type: ignore[arg-type]
@@ -108,7 +92,7 @@ def test_lips_meet_over_their_whole_width(latents: Latents, mood: str) -> None:
 
 def test_rounded_lips_leave_a_small_round_opening_in_a_narrow_mouth(latents: Latents) -> None:
     rounded, wide = gap(latents, viseme("oo")), gap(latents, viseme("ee"))
-    assert corners_apart(latents, viseme("oo")) < 0.68
+    assert width_of(latents, viseme("oo")) < 0.68
     assert 0.2 < rounded.width < 0.45 < 0.9 < wide.width
     assert rounded.height > 0.18 * rounded.width
     assert rounded.height < wide.height
@@ -116,7 +100,7 @@ def test_rounded_lips_leave_a_small_round_opening_in_a_narrow_mouth(latents: Lat
 
 def test_a_broad_smile_comes_in_the_most_for_round_vowels(avatar: Portrait) -> None:
     closed, broad = made(avatar), made(grinning(avatar))
-    assert corners_apart(broad, viseme("oo")) < corners_apart(closed, viseme("oo"))
+    assert width_of(broad, viseme("oo")) < width_of(closed, viseme("oo"))
 
 
 def test_an_open_vowel_is_an_oval(latents: Latents) -> None:
@@ -128,14 +112,14 @@ def test_an_open_vowel_is_an_oval(latents: Latents) -> None:
 
 
 def test_the_jaw_opens_the_mouth_steadily(latents: Latents) -> None:
-    heights = [gap(latents, moved(jaw=jaw, close=0.5)).height for jaw in np.linspace(0, 1.2, 13)]
+    heights = [gap(latents, speaking(jaw=jaw, close=0.5)).height for jaw in np.linspace(0, 1.2, 13)]
     assert (np.diff(heights) >= 0).all()
     assert heights[-1] > 0.4
 
 
 def test_no_lip_shows_among_the_teeth_of_a_wide_open_mouth(latents: Latents) -> None:
     """The lower lip's layer looks for what is above the mouth's patch there."""
-    opened = gap(latents, moved(jaw=1.25, lower_down=0.6)).mask
+    opened = gap(latents, speaking(jaw=1.25, lower_down=0.6)).mask
     starts = np.diff(opened.astype(np.int8), axis=0, prepend=0) == 1
     assert starts.sum(0).max() == 1
 
@@ -157,7 +141,7 @@ def test_the_upper_teeth_stay_where_they_are(latents: Latents) -> None:
 
 def test_teeth_are_in_the_dark_behind_rounded_lips_and_warm_on_the_way(latents: Latents) -> None:
     def light(amount: float) -> np.ndarray:
-        motion = moved(pucker=amount)
+        motion = speaking(pucker=amount)
         return np.asarray(inside_of(latents, motion, pose_of(latents, motion)).light)
 
     assert light(0.3) == pytest.approx(np.ones(3))

@@ -12,21 +12,14 @@ from sonic_stream.avatars import load_avatar
 from sonic_stream.engine import load_engine
 from sonic_stream.engines.lite.background import Scene
 from sonic_stream.engines.lite.chance import Dice
-from sonic_stream.engines.lite.fields import INDEX
 from sonic_stream.engines.lite.head import SHIFT_X, YAW, Head
 from sonic_stream.engines.lite.identity import restore
-from sonic_stream.engines.lite.motion import Motion, no_coefficients
 from sonic_stream.engines.lite.prosody import Cues
 from sonic_stream.engines.lite.torso import Torso
+from tests.sonic_stream.engines.lite.mouths import speaking
 from tests.sonic_stream.engines.lite.talk import FPS, SILENT, cues_of
 
 SIZE = 256
-
-
-def leaning(lean: float) -> Motion:
-    coefficients = no_coefficients()
-    coefficients[INDEX["lean"]] = lean
-    return Motion(coefficients)
 
 
 def swayed(cues: list[Cues], seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -55,7 +48,7 @@ def test_it_sways_slowly_more_in_talk_and_along_with_the_head() -> None:
 def test_all_of_the_person_goes_along_and_nothing_else(side: int) -> None:
     latents = restore(load_engine("lite", size_px=SIZE).prepare(load_avatar("mira")))
     scene = Scene(latents, "keep", alpha=False)
-    rest, leant = (scene.render(leaning(lean))[0] for lean in (0.0, side))
+    rest, leant = (scene.render(speaking(lean=lean))[0] for lean in (0.0, side))
     head = slice(SIZE // 8, SIZE // 2)
     step, _ = cv2.phaseCorrelate(
         *(
@@ -76,5 +69,5 @@ def test_a_background_that_would_come_along_keeps_the_body_where_it_is() -> None
     portrait = replace(load_avatar("mira"), matte=None)
     latents = restore(load_engine("lite", size_px=SIZE).prepare(portrait))
     scene = Scene(latents, "keep", alpha=False)
-    rest, leant = (scene.render(leaning(lean))[0] for lean in (0.0, 1.0))
+    rest, leant = (scene.render(speaking(lean=lean))[0] for lean in (0.0, 1.0))
     assert np.array_equal(rest, leant)
