@@ -61,12 +61,13 @@ async def test_the_mouth_moves_with_the_voice_and_rests_in_silence(
 ) -> None:
     async with browser_page(lite_server.url + "/", microphone=speech) as page:
         await go_live(page)
+        await page.locator("#motion-scale").press("Home")  # the head is still: lips move alone
         await asyncio.sleep(2)
         change, loud = await mouth_and_sound(page, 12)
         assert (loud > 0.02).mean() > 0.3, "the voice came back"
         talking, resting = change[loud > 0.02], change[loud < 0.002]
         assert len(resting) > 20
-        assert np.median(talking) > 2.5 * np.median(resting)
+        assert np.median(talking) > 10 * np.median(resting)
 
 
 async def test_sound_and_picture_of_one_instant_arrive_together(
