@@ -1,7 +1,8 @@
 """The worker: hosts streams of one engine, encodes what they draw, speaks the wire.
 
 No event loop: one thread reads what has come, advances the streams and sends what was made; a
-second one (`loader`) makes what takes longer than a picture may. A stream that is late advances
+second one (`loader`) makes what takes longer than a picture may; pictures that a card drew in one
+batch are encoded on as many threads as there are cores. A stream that is late advances
 without drawing (never queues), so that picture and sound stay together and the newest picture is
 shown.
 """
@@ -15,7 +16,8 @@ import select
 import signal
 import socket
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -41,7 +43,14 @@ from sonic_stream.engine import (
     push_all,
     streams_of,
 )
-from sonic_stream.media import AudioChunk, EngineSpec, FrameChunk, IdentityLatents
+from sonic_stream.media import (
+    AudioChunk,
+    ByteArray,
+    EngineSpec,
+    FrameChunk,
+    IdentityLatents,
+    MediaPacket,
+)
 from sonic_stream.resample import Decimator
 from sonic_stream.smoothing import faded
 
@@ -129,6 +138,19 @@ class HostedStream:
     def _waiting_samples(self) -> int:
         return sum(len(chunk.samples) for chunk in self.waiting)
 
+    def packets(self, pictures: Mapping[str, ByteArray], pts: int) -> Iterator[MediaPacket]:
+        """The picture of each codec, encoded."""
+        for codec, encoder in self.encoders.items():
+            start_s = perf_counter()
+            packet = encoder.encode(pictures[codec], pts, keyframe=codec in self.keyframes)
+            self.measured("encode", 1000 * (perf_counter() - start_s))
+            self.encodes[codec] += 1
+            if packet is None:
+                continue
+            if packet.keyframe:
+                self.keyframes.discard(codec)
+            yield packet
+
     def measured(self, stage: str, milliseconds: float) -> None:
         self.stages.setdefault(stage, Rolling()).add(milliseconds)
 
@@ -145,6 +167,9 @@ class Worker:
         self._heard: dict[int, deque[AudioChunk]] = {}  # by stream, also one not open yet
         self._loading: Counter[int] = Counter()  # messages by stream
         self._streams: dict[int, HostedStream] = {}
+        # Streams drawn in one batch would wait for each other's encoders.
+        shared, cores = isinstance(engine, SharedEngine), len(os.sched_getaffinity(0))
+        self._map = ThreadPoolExecutor(cores).map if shared and cores > 1 else map
 
     def serve(self) -> None:
         spec = spec_fields(self._engine.spec)
@@ -262,43 +287,38 @@ class Worker:
                 self._send("failed", {"stream": ident, "message": repr(error)})
 
     def _push(self, turn: list[int]) -> None:
-        pushes = [self._streams[ident].take() for ident in turn]
-        for ident, made in zip(turn, push_all(self._engine, pushes), strict=True):
-            for frames in made:
-                self._emit(ident, self._streams[ident], frames)
-
-    def _emit(self, ident: int, hosted: HostedStream, frames: FrameChunk) -> None:
-        for stage, milliseconds in self._engine.stage_ms.items():
-            hosted.measured(stage, milliseconds)
-        for index, picture in enumerate(frames.frames):
-            pictures = rungs(picture, frames.backdrop, hosted.encoders)
-            self._encode(ident, hosted, (pictures, frames.pts + index, frames.generation))
-            hosted.frames += 1
-            if hosted.frames % STATS_EVERY_FRAMES == 0:
-                self._send("stats", {"stream": ident, **_stats(hosted)})
-
-    def _encode(self, ident: int, hosted: HostedStream, item: tuple[Any, int, int]) -> None:
-        pictures, pts, generation = item
-        for codec, encoder in hosted.encoders.items():
-            start_s = perf_counter()
-            packet = encoder.encode(pictures[codec], pts, keyframe=codec in hosted.keyframes)
-            hosted.measured("encode", 1000 * (perf_counter() - start_s))
-            hosted.encodes[codec] += 1
-            if packet is None:
-                continue
-            if packet.keyframe:
-                hosted.keyframes.discard(codec)
-            fields = {
-                "stream": ident,
-                "codec": codec,
-                "pts": pts,
-                "keyframe": packet.keyframe,
-                "generation": generation,
-            }
-            self._send("packet", fields, packet.data)
+        hosted = [self._streams[ident] for ident in turn]
+        made = push_all(self._engine, [one.take() for one in hosted])
+        for one, chunks in zip(hosted, made, strict=True):
+            for stage, milliseconds in self._engine.stage_ms.items() if chunks else ():
+                one.measured(stage, milliseconds)
+        for messages in self._map(encoded, turn, hosted, made):
+            for message in messages:
+                self._connection.sendall(encode(message))
 
     def _send(self, kind: str, fields: dict[str, Any], body: bytes = b"") -> None:
         self._connection.sendall(encode(WireMessage(kind, fields, body)))
+
+
+def encoded(ident: int, hosted: HostedStream, made: Sequence[FrameChunk]) -> list[WireMessage]:
+    """A stream's new pictures in every codec that is watched, and its figures now and then."""
+    messages = []
+    for frames in made:
+        for index, picture in enumerate(frames.frames):
+            pictures = rungs(picture, frames.backdrop, hosted.encoders)
+            for packet in hosted.packets(pictures, frames.pts + index):
+                fields = {
+                    "stream": ident,
+                    "codec": packet.codec,
+                    "pts": packet.pts,
+                    "keyframe": packet.keyframe,
+                    "generation": frames.generation,
+                }
+                messages.append(WireMessage("packet", fields, packet.data))
+            hosted.frames += 1
+            if hosted.frames % STATS_EVERY_FRAMES == 0:
+                messages.append(WireMessage("stats", {"stream": ident, **_stats(hosted)}))
+    return messages
 
 
 def silence(waiting: deque[AudioChunk], pts: int) -> None:

@@ -43,7 +43,7 @@ class Placement:
             )
         precision = self.precision if self.precision != "auto" else ("bf16" if gpu else "fp32")
         wanted = (
-            self.acceleration if self.acceleration != "auto" else ("compiled" if gpu else "eager")
+            self.acceleration if self.acceleration != "auto" else ("graphs" if gpu else "eager")
         )
         if precision not in PRECISIONS or wanted not in ACCELERATIONS:
             raise ValueError(
@@ -66,8 +66,15 @@ def place(module: nn.Module, placement: Placement) -> nn.Module:
     # Not the module's own `to`: diffusers wraps it to warn of what is done on purpose here.
     module = nn.Module.to(module, device=placement.device, dtype=placement.dtype).eval()
     if placement.device.startswith("cuda"):
-        module = nn.Module.to(module, memory_format=torch.channels_last)
+        channels_last(module)
     return module.requires_grad_(False)
+
+
+def channels_last(module: nn.Module) -> None:
+    """The weights of 2-D convolutions; those over time have five axes and stay as they are."""
+    for parameter in module.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def place_unet(unet: nn.Module, placement: Placement) -> nn.Module:
@@ -81,7 +88,7 @@ def accelerated(unet: nn.Module, placement: Placement) -> Denoiser:
         return unet
     if placement.acceleration == "graphs":
         return GraphedUNet(unet)
-    compiled: Denoiser = torch.compile(unet, dynamic=False, mode="max-autotune-no-cudagraphs")
+    compiled: Denoiser = torch.compile(unet, dynamic=False)
     return compiled
 
 

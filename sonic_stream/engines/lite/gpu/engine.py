@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# The sound of each and the encoders stay on one core: so many are what it has time for, if the
-# card encodes or pictures are small. Further processes share the card.
+# The sound of each and the card's launches stay on one core, which has time for so many. Further
+# processes share the card.
 STREAMS = 8
 
 

@@ -18,6 +18,7 @@ from tests.sonic_stream.contract import pictures, run, sound
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+    pytest.mark.timeout(600),  # compilation takes minutes
 ]
 # Relative error of the whole output; half precision keeps 8 (bf16) or 11 (fp16) bits.
 LIMITS = {"fp32": 2e-3, "fp16": 2e-2, "bf16": 1e-1, "fp8": 2e-1}

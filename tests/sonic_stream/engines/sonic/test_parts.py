@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sonic_stream.engines.sonic.accelerate import Placement, place_unet
+from sonic_stream.engines.sonic.accelerate import Placement, channels_last, place_unet
 from sonic_stream.engines.sonic.config import REDUCED
 from sonic_stream.engines.sonic.fp8 import Fp8Linear
 from sonic_stream.engines.sonic.model import SonicModel
@@ -36,6 +36,20 @@ def test_a_layer_in_8_bits_is_the_layer_but_for_rounding() -> None:
     assert made.shape == wanted.shape
     for one, other in zip(made, wanted, strict=True):  # a loud row does not drown a quiet one
         assert float((one - other).norm() / other.norm()) < 0.06
+
+
+@torch.inference_mode()
+def test_channels_last_is_for_convolutions_of_pictures() -> None:
+    unet = fill_by_rule(build("unet", REDUCED), "unet")
+    before = {name: value.clone() for name, value in unet.named_parameters()}
+    channels_last(unet)
+    axes = set()
+    for name, value in unet.named_parameters():
+        axes.add(value.dim())
+        assert torch.equal(value, before[name])
+        if value.dim() == 4:
+            assert value.is_contiguous(memory_format=torch.channels_last)
+    assert axes >= {4, 5}  # over time, too
 
 
 @torch.inference_mode()
