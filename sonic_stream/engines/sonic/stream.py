@@ -138,7 +138,7 @@ class SonicStream:
 
 
 def group_size(count: int) -> int:
-    """How many of so many streams go abreast: a power of two, for each size is compiled."""
+    """How many of so many streams go abreast: a power of two, for each size is captured."""
     return 1 << (count.bit_length() - 1)
 
 
