@@ -70,8 +70,12 @@ def listener(
     try:
         yield Listener(port, process)
     finally:
-        process.kill()
-        process.wait()
+        process.terminate()  # what it has not yet written is written
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
         for file in (process.stdout, out):
             if file is not None and not isinstance(file, int):
                 file.close()
