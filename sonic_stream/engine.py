@@ -28,6 +28,10 @@ from sonic_stream.media import (
     IdentityLatents,
 )
 
+# A portrait's eyes: where the face mesh has them; drawn ones, found in the picture; drawn ones of
+# which only the upper lid's line and the lower end were found; drawn ones, not found.
+EyeKind = Literal["mesh", "drawn", "boxed", "unclear"]
+
 
 @dataclass(frozen=True, slots=True)
 class Portrait:
@@ -36,7 +40,7 @@ class Portrait:
     `rgba` uint8 [S, S, 4] (opaque unless the picture had alpha); `landmarks` float32 [478, 3],
     MediaPipe numbering, pixels of `rgba` (z in the same unit, negative towards the camera);
     `blink` False where eyelids must not be drawn; `glasses` True where frames cross the face;
-    `drawn_eyes` True where the landmarks of the eyes are a drawing's, not the face mesh's;
+    `eyes`: whose they are, see `EyeKind`;
     `content` fingerprints picture and crop.
     `matte` uint8 [S, S]: the person's coverage; None where it could not be told.
     """
@@ -47,7 +51,7 @@ class Portrait:
     blink: bool = True
     matte: ByteArray | None = None
     glasses: bool = False
-    drawn_eyes: bool = False
+    eyes: EyeKind = "mesh"
 
     def __post_init__(self) -> None:
         if self.landmarks.shape != (478, 3) or self.landmarks.dtype != np.float32:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sonic_stream.engine import Portrait
+from sonic_stream.engine import EyeKind, Portrait
 from sonic_stream.media import fingerprint
 from sonic_stream.portrait.animals import is_animal
 from sonic_stream.portrait.crop import crop
@@ -47,16 +47,15 @@ def load_portrait(
         landmarks = refined[0].landmarks  # the second look, at a large face, sees better
     if is_animal(cropped, landmarks):
         return None, report.with_reason("not_human")
-    fitted = fit_eyes(cropped, landmarks) if report.blink else landmarks
-    if fitted is None:
-        report = report.with_reason("cartoon_eyes")
-        fitted = landmarks
-    drawn_eyes = fitted is not landmarks
-    landmarks = fitted
+    eyes: EyeKind = "mesh"
+    if report.blink:
+        landmarks, eyes = fit_eyes(cropped, landmarks)
+    if eyes in ("boxed", "unclear"):
+        report = report.with_reason("boxed_eyes" if eyes == "boxed" else "cartoon_eyes")
     glasses = report.blink and has_glasses(cropped, landmarks)
     if glasses:
         report = report.with_reason("glasses")
     matte = person_matte(open_segmenter(), rgba, faces[0].landmarks, size_px, expand_ratio)
     content = fingerprint(data, size_px, expand_ratio)
-    portrait = Portrait(cropped, landmarks, content, report.blink, matte, glasses, drawn_eyes)
+    portrait = Portrait(cropped, landmarks, content, report.blink, matte, glasses, eyes)
     return portrait, report

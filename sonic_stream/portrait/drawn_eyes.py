@@ -3,16 +3,21 @@
 An eye is what is no skin: the closed curve around the mesh's eye, star-shaped, that leaves least
 skin inside and least of all else outside. Inside of it lie lashes and lines, in them the white,
 and in the white the largest round thing is the iris. The mesh's points move onto what was found.
+
+Flat drawings often have no line around the white, and hair across it. Of them only the dark line
+of the upper lid is found, and where skin begins below: as much as a lid needs to come down.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from sonic_stream.engine import EyeKind
 from sonic_stream.media import ByteArray, FloatArray
 
 EYES = {
@@ -30,9 +35,13 @@ REACH, RAYS = 104, 96
 TINT = np.array([0.4, 1.6, 1.6], np.float32)  # light changes on skin, its tint less
 TALLER = 0.4  # of its radius: how far an iris may reach beyond its circle
 # Of what is right below the mesh's eye no skin: then it may be a drawn one, and surely is one.
-MAYBE, SURELY = 0.1, 0.7
+MAYBE, SURELY = 0.1, 0.6
 LARGER = 1.8  # times the mesh's opening: no person's, whatever the make-up
 SHARES = np.linspace(0.3, 0.8, 6)  # of the way from the darkest to the whitest: white
+# Of a flat drawing's eye, in widths of the mesh's: how wide, how tall at least and at most; how
+# clearly its lines have to be seen, and what it costs when one is taller than the other.
+BOX, TALL = 1.2, (0.6, 1.5)
+CLEAR, ALIKE = 1.3, 1.0
 FloatLike = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
@@ -59,23 +68,23 @@ class _View:
 _Eye = tuple[FloatLike, _Iris]  # the opening [RAYS, 2], and what is in it
 
 
-def fit_eyes(rgba: ByteArray, landmarks: FloatArray) -> FloatArray | None:
-    """The landmarks [478, 3] of a cropped portrait [S, S, 4], as they are where the mesh fits its
-    eyes; otherwise those of both eyes are moved onto what the picture shows. None where they
-    cannot be found for sure."""
+def fit_eyes(rgba: ByteArray, landmarks: FloatArray) -> tuple[FloatArray, EyeKind]:
+    """The landmarks [478, 3] of a cropped portrait [S, S, 4], and of what kind its eyes are.
+    Drawn and boxed ones are moved onto what the picture shows; otherwise all are as they were."""
     picture = np.ascontiguousarray(rgba[..., :3])
     skin = _skin(cv2.GaussianBlur(picture, (0, 0), len(rgba) / 500), landmarks)
     views = {side: _view(picture, landmarks, side) for side in EYES}
-    missed = min(_missed(view, skin) for view in views.values())
-    if missed < MAYBE:
-        return landmarks
-    moved = landmarks.copy()
-    for side, view in views.items():
-        found = _found(view, skin, 1.0 if missed > SURELY else LARGER)
-        if found is None:
-            return None if missed > SURELY else landmarks
-        _move(moved, side, found, view)
-    return moved
+    missed = [_missed(view, skin) for view in views.values()]
+    if min(missed) < MAYBE:
+        return landmarks, "mesh"
+    surely = float(np.mean(missed)) > SURELY
+    eyes = {side: _found(view, skin, 1.0 if surely else LARGER) for side, view in views.items()}
+    if all(eyes.values()):
+        return _moved(landmarks, views, eyes), "drawn"
+    if not surely:
+        return landmarks, "mesh"
+    boxes = _boxed(views, skin)
+    return (_moved(landmarks, views, boxes), "boxed") if boxes else (landmarks, "unclear")
 
 
 def _found(view: _View, skin: FloatArray, larger: float) -> _Eye | None:
@@ -104,6 +113,11 @@ def _missed(view: _View, skin: FloatArray) -> float:
 
 def _away(lab: FloatArray, skin: FloatArray) -> FloatArray:
     return np.asarray(np.min([np.linalg.norm((lab - one) * TINT, axis=-1) for one in skin], 0))
+
+
+def _bare(view: _View, around: FloatArray) -> FloatArray:
+    """1 where the view shows the colours around an eye [H, W]."""
+    return np.asarray(1 - np.clip((_away(view.lab, around) - 8) / 10, 0, 1), np.float32)
 
 
 def _is_drawn(eye: _Eye, view: _View, skin: FloatArray, larger: float) -> bool:
@@ -150,7 +164,7 @@ def _view(picture: ByteArray, landmarks: FloatArray, side: str) -> _View:
 
 def _outline(view: _View, around: FloatArray) -> _Eye | None:
     """The opening in the view and the iris in it; `around` [m, 3]: the colours around an eye."""
-    bare = 1 - np.clip((_away(view.lab, around) - 8) / 10, 0, 1).astype(np.float32)
+    bare = _bare(view, around)
     centre = np.array(VIEW) / 2
     radii = _star(bare, centre)
     shape = cv2.moments(_ring(centre, radii).astype(np.float32))
@@ -279,6 +293,73 @@ def _opening(iris: _Iris, centre: FloatLike, outer: FloatLike) -> FloatLike:
     radii = outer - np.minimum(thick, 0.5 * outer)
     around = np.concatenate([radii[-8:], radii, radii[:8]])
     return np.asarray(cv2.GaussianBlur(around[None], (0, 0), 1.3)[0, 8:-8])
+
+
+def _boxed(views: dict[str, _View], skin: FloatArray) -> dict[str, _Eye] | None:
+    """As ovals between the dark lines of the upper lids and where skin begins again below; both
+    are about as tall."""
+    lines = [_lines(view, skin) for view in views.values()]
+    tall = [(found[:, 3] - found[:, 2]) / WIDE for found in lines]
+    clear = lines[0][:, :1] + lines[1][:, 0] - ALIKE * np.abs(tall[0][:, None] - tall[1])
+    best = np.unravel_index(clear.argmax(), clear.shape)
+    chosen = [found[index] for found, index in zip(lines, best, strict=True)]
+    if min(seen for seen, *_ in chosen) < CLEAR:
+        return None
+    return {
+        side: _oval(1 - _bare(view, skin), *found[1:])
+        for (side, view), found in zip(views.items(), chosen, strict=True)
+    }
+
+
+def _lines(view: _View, skin: FloatArray) -> FloatLike:
+    """[n, 4]: of each row that might be the line of the upper lid how clearly it is, the eye's
+    middle x, this row, and the row where skin begins below."""
+    height, width = view.lab.shape[:2]
+    middle, bright = height // 2, float(np.median(skin[:, 0]))
+    strange = 1 - _bare(view, skin)
+    level = cv2.GaussianBlur(view.lab[..., 0], (0, 0), 1.2) / bright
+    tops = np.arange(max(middle - round(1.3 * WIDE), 8), middle + round(0.1 * WIDE))[:, None]
+    low, high = (round(share * WIDE) for share in TALL)
+    bottoms = tops + np.arange(low, high, 2)
+    inside = (bottoms >= middle - round(0.1 * WIDE)) & (bottoms < height - 8)
+    bottoms = np.minimum(bottoms, height - 9)
+    found = np.full((len(tops), 4), -np.inf)
+    for x in range(width // 2 - round(0.3 * WIDE), width // 2 + round(0.3 * WIDE), 4):
+        near, wide = (slice(x - round(r * WIDE), x + round(r * WIDE) + 1) for r in (0.28, 0.42))
+        sums = np.concatenate([[0.0], np.cumsum(strange[:, near].mean(1))])
+        eye = (sums[bottoms] - sums[tops]) / (bottoms - tops)
+        under = (sums[bottoms + 8] - sums[bottoms + 2]) / 6
+        line = np.percentile(level[:, wide], 78, axis=1)  # dark all across, as no iris is
+        seen = 2 * (eye - under) - 1.6 * line[tops] + 0.35 * line[tops - 8]
+        seen = np.where(inside, seen, -np.inf)
+        lowest = np.take_along_axis(bottoms, seen.argmax(1)[:, None], 1)
+        here = np.hstack([seen.max(1)[:, None], np.full_like(tops, x), tops, lowest])
+        found = np.where(here[:, :1] > found[:, :1], here, found)
+    return np.asarray(found[np.isfinite(found[:, 0])])
+
+
+def _oval(strange: FloatArray, x: float, top: float, bottom: float) -> _Eye:
+    """Rather a box than an ellipse, as such eyes are; as wide as no skin is, or as usual where hair
+    is beside it."""
+    middle, tall = 0.5 * (top + bottom), bottom - top
+    rows = slice(round(top), round(bottom - 0.2 * tall))
+    skin = np.flatnonzero(strange[rows].mean(0) < 0.1)
+    left, right = (skin[skin < x].max(initial=0), skin[skin > x].min(initial=VIEW[0]))
+    usual, most = BOX * WIDE / 2, 0.75 * WIDE
+    left, right = (x - left if x - left < most else usual, right - x if right - x < most else usual)
+    bulge = np.sign(_directions()) * np.abs(_directions()) ** 0.75
+    ring = [x + (right - left) / 2, middle] + bulge * [(left + right) / 2, tall / 2]
+    return ring, _Iris(np.array([x, middle]), 0.3 * WIDE, np.zeros((0, 0), bool))
+
+
+def _moved(
+    landmarks: FloatArray, views: dict[str, _View], eyes: Mapping[str, _Eye | None]
+) -> FloatArray:
+    moved = landmarks.copy()
+    for side, eye in eyes.items():
+        assert eye is not None
+        _move(moved, side, eye, views[side])
+    return moved
 
 
 def _move(landmarks: FloatArray, side: str, eye: _Eye, view: _View) -> None:

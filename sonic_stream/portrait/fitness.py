@@ -55,6 +55,8 @@ REASONS = {
                "Without sunglasses it looks more alive."),
         Reason("cartoon_eyes", "limited", "Drawn eyes, not clear: the avatar will not blink.",
                "White around the iris, skin around the lines and no hair across help."),
+        Reason("boxed_eyes", "info", "Drawn eyes, not clear: they blink, but do not look about.",
+               "White around the iris, skin around the lines and no hair across help."),
         Reason("glasses", "info", "Glasses: the brows move less, so that the frames stay still.",
                "Nothing needs to be done."),
         Reason("cut_off", "limited", "The face is cut off at the picture's border.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -16,7 +16,9 @@ from sonic_stream.engines.lite.formulas import (
     EyeNodes,
     ball_moves,
     closing_lid,
+    falling_lids,
     lids_rise,
+    near_falling,
     near_lids,
     near_opening,
     within_lids,
@@ -47,6 +49,7 @@ class Look:
     centre: float
     left: float
     right: float
+    falls: float  # the line of a boxed eye's lid, of its way
 
     @property
     def sets_lids(self) -> bool:
@@ -61,7 +64,13 @@ class Look:
         return self.centre, self.left, self.right
 
 
+STILL = Look(0, 0, 0, 0, 0, 0, 0.5, 0.5, 0.5, 0)
+
+
 def look_of(eye: Eye, motion: Motion) -> Look:
+    if eye.is_boxed:
+        falls = min(motion.blink, 1.0) if motion.blink > 0.01 else 0.0
+        return replace(STILL, falls=falls)
     upper, lower = (0.0, 0.0) if eye.behind_glass else _lids_of(eye, motion)
     gazes = abs(motion.gaze_x) + abs(motion.gaze_y) > 1e-3
     # White stretches beside the iris, but for a drawn eye's, whose ball turns as a whole.
@@ -78,6 +87,7 @@ def look_of(eye: Eye, motion: Motion) -> Look:
         centre=centre,
         left=max(centre - reach, 0.03),
         right=max(1 - centre - reach, 0.03),
+        falls=0.0,
     )
 
 
@@ -97,6 +107,10 @@ def draw_eye(
     patch, look = eye.patch, look_of(eye, motion)
     shift = warper.part_of_whole(patch, whole_shift)
     region = picture[patch.y0 : patch.y0 + patch.height, patch.x0 : patch.x0 + patch.width]
+    if eye.is_boxed:
+        if look.falls:
+            _drop_lids(region, eye, warper, look, shift)
+        return
     if look.sets_lids:
         nodes = _nodes(eye, shift)
         rise = lids_rise(nodes, eye.above, look.upper, look.lower, np)
@@ -143,6 +157,18 @@ def _upsampled(region: ByteArray, *grids: npt.NDArray[Any]) -> list[FloatArray]:
 
 def _put(region: ByteArray, drawn: ByteArray, alpha: FloatArray) -> None:
     region[:] = cv2.blendLinear(drawn, np.ascontiguousarray(region), alpha, 1 - alpha)
+
+
+def _drop_lids(region: ByteArray, eye: Eye, warper: Warper, look: Look, shift: FloatArray) -> None:
+    nodes = _nodes(eye, shift)
+    near = near_falling(nodes)
+    box = pixels_of(shown(near.any(1), near.any(0), 1), eye.patch.cell)
+    for down, away in falling_lids(nodes, float(eye.lash[0]), look.falls):
+        moved = np.asarray(shift + (eye.width * down)[..., None] * eye.axis_y, np.float32)
+        (distance,) = _upsampled(region, away * eye.width)
+        alpha = np.clip(0.5 - distance / (0.75 * eye.patch.cell), 0, 1)
+        lid = warper.sample(eye.patch, moved)
+        _put(region[box], np.ascontiguousarray(lid[box]), np.ascontiguousarray(alpha[box]))
 
 
 def _draw_lid(region: ByteArray, eye: Eye, nodes: EyeNodes, lid: ByteArray, look: Look) -> None:

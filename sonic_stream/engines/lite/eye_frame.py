@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from sonic_stream.engine import EyeKind
 from sonic_stream.engines.lite.fields import FaceModel, Patch
 from sonic_stream.engines.lite.geometry import FloatLike, gaussian_smooth, smoothstep
 from sonic_stream.engines.lite.palette import LUMA
@@ -33,7 +34,12 @@ class EyeFrame:
     iris_x: float
     iris_y: float
     iris_radius: float
-    is_drawn: bool  # far larger than a person's; its lids are what the picture shows
+    kind: EyeKind
+
+    @property
+    def is_drawn(self) -> bool:
+        """Far larger than a person's; its lids are what the picture shows."""
+        return self.kind == "drawn"
 
     def place(self, x: FloatLike, y: FloatLike) -> FloatLike:
         """Eye frame to picture, [..., 2]."""
@@ -166,7 +172,7 @@ def eye_frame(picture: ByteArray, face: FaceModel, side: str) -> EyeFrame:
 
     def lid(index: list[int]) -> FloatLike:
         away = (points[index] - corner) / width
-        if face.drawn_eyes:
+        if face.eyes in ("drawn", "boxed"):
             return _arch(away @ axis_x, away @ axis_y)
         return np.interp(np.linspace(0, 1, POINTS), away @ axis_x, away @ axis_y)
 
@@ -176,7 +182,7 @@ def eye_frame(picture: ByteArray, face: FaceModel, side: str) -> EyeFrame:
         iris_x=float((iris[0] - corner) @ axis_x / width),
         iris_y=float((iris[0] - corner) @ axis_y / width),
         iris_radius=float(np.linalg.norm(iris[1:] - iris[0], axis=1).mean()) / width,
-        is_drawn=face.drawn_eyes,
+        kind=face.eyes,
     )  # fmt: skip
 
 

@@ -14,12 +14,14 @@ import numpy as np
 from sonic_stream.engines.lite.closed_lid import closed_lid
 from sonic_stream.engines.lite.eye_frame import POINTS, EyeFrame, eye_frame
 from sonic_stream.engines.lite.fields import BROWS, FaceModel, Patch, field_cell, make_patch
+from sonic_stream.engines.lite.formulas import DRAWN_OUT
 from sonic_stream.engines.lite.geometry import FloatLike, gaussian_smooth, smoothstep
 from sonic_stream.engines.lite.palette import LUMA, Palette
 from sonic_stream.media import ByteArray, FloatArray
 from sonic_stream.portrait.matte import fill
 
 LASH = (0.035, 0.030, 0.80)
+BOXED_LASH = (0.10, 0.030, 0.0)
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Eye:
     overshoot: FloatArray  # [33]: how far a closed lid reaches below the mesh's lower one
     lash: FloatArray  # [3]: how thick the line along a coming lid is, how soft above, how dark
     is_drawn: bool  # the ball turns as a whole, and the lids meet above the lower one
+    is_boxed: bool  # the line of the upper lid comes down, what is above it drawn out behind it
     behind_glass: bool  # nothing around the opening may move, or the frames would
 
 
@@ -56,13 +59,16 @@ def build_eye(
     brow = frame.find(*face.landmarks[BROWS[side][0], :2].astype(np.float64).T)[1].mean()
     middle = frame.upper[6:-6].mean()
     above = max(0.15, float(middle - brow) * 0.80)
+    if is_boxed := frame.kind == "boxed":
+        above = 0.2 + DRAWN_OUT * float((frame.lower - frame.upper).max())
     patch = _eye_patch(face, frame, above)
     overshoot = frame.overshoot()
     margin = frame.margins()
-    below, lash = float(overshoot.max()), LASH
+    below, lash = float(overshoot.max()), BOXED_LASH if is_boxed else LASH
     if frame.is_drawn:
         thick = min(0.6 * frame.line(frame.upper, -1.0), 0.09)
         below, lash = frame.line(frame.lower, 1.0), (thick, 0.030, 1.0)
+    none = np.zeros((1, 1, 4), np.uint8)
     return Eye(
         patch=patch,
         corner=frame.corner.astype(np.float32),
@@ -75,12 +81,13 @@ def build_eye(
         margin=margin.astype(np.float32),
         iris_x=frame.iris_x,
         iris_radius=frame.seen_radius(),
-        ball=_ball(frame, source, patch, margin),
-        lid=closed_lid(frame, patch, palette, (above, below), face.glasses),
+        ball=none[..., :3] if is_boxed else _ball(frame, source, patch, margin),
+        lid=none if is_boxed else closed_lid(frame, patch, palette, (above, below), face.glasses),
         lashes=_lash_colours(frame),
         overshoot=overshoot.astype(np.float32),
         lash=np.array(lash, np.float32),
         is_drawn=frame.is_drawn,
+        is_boxed=is_boxed,
         behind_glass=face.glasses,
     )
 

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from sonic_stream.engine import EyeKind
 from sonic_stream.engines.lite.geometry import (
     OVAL,
     FloatLike,
@@ -86,7 +87,7 @@ class FaceModel:
     size_px: int
     glasses: bool = False
     apart: bool = False  # the person is known from the background, and may move before it
-    drawn_eyes: bool = False
+    eyes: EyeKind = "mesh"
 
 
 def field_cell(size_px: int) -> int:
@@ -354,7 +355,7 @@ def _brow_fields(grid: _Grid) -> Fields:
         along = np.clip(hx / eye, brow[:, 0].min(), brow[:, 0].max())
         rise = hy / eye - np.polyval(line, along - middle)
         beside = np.abs(hx / eye - along)
-        least = 0.06 if face.drawn_eyes else 0.22
+        least = 0.06 if face.eyes != "mesh" else 0.22
         reach = float(np.clip(_brow_room(local, side) / eye - 0.08, least, 0.50))
         vertical = np.where(
             rise < 0, 1 - smoothstep(-rise, 0.2, 1.7), 1 - smoothstep(rise, 0.04, reach)

@@ -99,6 +99,29 @@ def closing_lid(
     return xp.minimum(v - travel, lower), cover, dark * lash * thin
 
 
+DRAWN_OUT, DRAWN_UP = 0.5, 0.5  # of the eye's height: so much above and below it is
+MEETING = 0.4  # of the eye's height above its lower end: there a flat drawing's lids meet
+
+
+def falling_lids(nodes: EyeNodes, line: Any, falls: Any) -> tuple[tuple[Grid, Grid], ...]:
+    """The lids of a flat drawing, the lower one first: a little skin comes up, then the upper one's
+    `line`, so thick, comes down, and what is above is drawn out behind it. Of each the shift down
+    the eye's y, and how far a node is from where it is seen."""
+    up, height = nodes.to_lower, nodes.height
+    way = falls * ((1 - MEETING) * height - line / 2).clip(0, None)
+    edge, rises = height - line / 2 - way, falls * height * (MEETING + line / 2 / (height + line))
+    behind, below = way + DRAWN_OUT * height + 0.08, rises + DRAWN_UP * height + 0.04
+    fall = -way * ((edge + line + behind - up) / behind).clip(0, 1)
+    rise = rises * ((up - rises + below) / below).clip(0, 1)
+    return (rise, up - rises), (fall, edge - up)
+
+
+def near_falling(nodes: EyeNodes) -> Grid:
+    """What falling lids change."""
+    above, below = DRAWN_OUT * nodes.height + 0.2, DRAWN_UP * nodes.height + 0.1
+    return (nodes.v > -above) & (nodes.to_lower > -below) & (abs(nodes.x - 0.5) < 0.54)
+
+
 @dataclass(frozen=True)
 class LipEdges:
     """`scale`: picture pixels for one of a 512 px picture; `edge`: width of a soft edge in

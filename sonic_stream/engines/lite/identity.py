@@ -23,7 +23,7 @@ from sonic_stream.engines.lite.shading import Folds, build_folds
 from sonic_stream.media import ByteArray, FloatArray, IdentityLatents, fingerprint
 from sonic_stream.portrait.matte import fill, foreground, plate
 
-VERSION = 11  # of the preparation: raise it when an old cached identity must not be used
+VERSION = 12  # of the preparation: raise it when an old cached identity must not be used
 # Samples of a still picture fall between the enlarged copy's pixels as those of a moving one do
 # on the average: both are equally sharp, and leaving rest does not blur.
 OFF_GRID = 0.35
@@ -70,9 +70,7 @@ def prepare(portrait: Portrait, size_px: int) -> IdentityLatents:
     surface = SampledDepth(head, dense_depth(landmarks, head, grid_x, grid_y), cell)
     mouth = mouth_frame(picture, landmarks, head, surface)
     has_matte = portrait.matte is not None
-    face = FaceModel(
-        landmarks, surface, mouth, size_px, portrait.glasses, has_matte, portrait.drawn_eyes
-    )
+    face = FaceModel(landmarks, surface, mouth, size_px, portrait.glasses, has_matte, portrait.eyes)
     enlarged = 3 if size_px <= 640 else 2
     source = enlarge(picture, enlarged)
     palette = take_palette(picture, face)
@@ -96,7 +94,7 @@ def prepare(portrait: Portrait, size_px: int) -> IdentityLatents:
         interior=build_interior(picture, face, palette),
         folds=build_folds(around_mouth, mouth, palette),
     )
-    drawn = (portrait.blink, portrait.glasses, has_matte, portrait.drawn_eyes)
+    drawn = (portrait.blink, portrait.glasses, has_matte, portrait.eyes)
     mark = fingerprint("lite", VERSION, size_px, portrait.content, *drawn)
     meta = {"matte": "yes" if has_matte else "no"}
     return IdentityLatents("lite", size_px, mark, tree.pack(latents), meta)

@@ -26,8 +26,13 @@ class Style:
     iris: tuple[float, float] = (0.33, 0.40)
     aside: tuple[float, float] = (0.0, 0.0)
     colour: Colour = (90, 140, 230)
-    white: Colour = WHITE
+    white: Colour | None = WHITE  # None: as the skin
     fringe: Colour | None = None  # of hair that hangs onto the eye
+    outlined: bool = True  # also below
+
+
+# What flat drawings do: the white has no line around it, and is as light as the skin.
+FLAT = Style(iris=(0.42, 0.56), white=None, outlined=False, lash=0.12)
 
 
 @dataclass(frozen=True)
@@ -59,10 +64,9 @@ def draw_eyes(portrait: Portrait, style: Style) -> tuple[Portrait, dict[str, Tru
 
 
 def fitted(portrait: Portrait) -> Portrait:
-    landmarks = fit_eyes(portrait.rgba, portrait.landmarks)
-    assert landmarks is not None
-    assert landmarks is not portrait.landmarks
-    return replace(portrait, landmarks=landmarks, drawn_eyes=True)
+    landmarks, eyes = fit_eyes(portrait.rgba, portrait.landmarks)
+    assert eyes in ("drawn", "boxed")
+    return replace(portrait, landmarks=landmarks, eyes=eyes)
 
 
 def skin_of(portrait: Portrait) -> Colour:
@@ -87,9 +91,10 @@ def _paint(picture: np.ndarray, eye: Truth, skin: Colour) -> None:
     plain = np.clip((1.0 - np.hypot(x / 0.9, y / 0.85)) / 0.15, 0, 1)[..., None]
     fine += (np.array(skin) - fine) * plain
     opening = oval(style.width, style.height)
-    fine[oval(style.width + 0.04, style.height + 0.04)] = LINE
+    if style.outlined:
+        fine[oval(style.width + 0.04, style.height + 0.04)] = LINE
     fine[oval(style.width + style.lash, style.height + 2 * style.lash) & (y < 0)] = LASH
-    fine[opening] = style.white
+    fine[opening] = style.white or skin
     round_it = np.hypot((x - style.aside[0]) / style.iris[0], (y - style.aside[1]) / style.iris[1])
     for size, colour in ((1.0, [c // 3 for c in style.colour]), (0.88, style.colour), (0.4, LASH)):
         fine[opening & (round_it < size)] = colour

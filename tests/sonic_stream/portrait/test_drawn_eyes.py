@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 from sonic_stream.avatars import ORDER, load_avatar
 from sonic_stream.portrait import load_portrait, open_finder
 from sonic_stream.portrait.drawn_eyes import EYES, fit_eyes
-from tests.sonic_stream.portrait.drawings import FRINGE, Style, draw_eyes, fitted
+from tests.sonic_stream.portrait.drawings import FLAT, FRINGE, Style, draw_eyes, fitted
 
 STYLES = {
     "large": Style(),
@@ -27,7 +28,9 @@ STYLES = {
 def test_outline_and_iris_are_those_of_the_drawing(avatar: str, style: Style) -> None:
     mesh = load_avatar(avatar)
     drawn, truth = draw_eyes(mesh, style)
-    found = fitted(drawn).landmarks
+    portrait = fitted(drawn)
+    found = portrait.landmarks
+    assert portrait.eyes == "drawn"
     for side, (upper, lower, iris) in EYES.items():
         eye = truth[side]
         points = (found[:, :2] - eye.middle) / eye.unit
@@ -49,7 +52,8 @@ def test_outline_and_iris_are_those_of_the_drawing(avatar: str, style: Style) ->
 @pytest.mark.parametrize("avatar", ORDER)
 def test_eyes_that_the_mesh_fits_are_left_to_it(avatar: str) -> None:
     portrait = load_avatar(avatar)
-    assert fit_eyes(portrait.rgba, portrait.landmarks) is portrait.landmarks
+    landmarks, eyes = fit_eyes(portrait.rgba, portrait.landmarks)
+    assert eyes == "mesh" and landmarks is portrait.landmarks
 
 
 @pytest.mark.parametrize("hair", [(96, 66, 120), (226, 190, 96), (36, 28, 32)])
@@ -63,18 +67,35 @@ def test_eyes_under_a_fringe_end_at_it(hair: tuple[int, int, int]) -> None:
         assert points[lower, 1].max() == pytest.approx(0.5 * style.height, abs=0.05)
 
 
+@pytest.mark.parametrize("avatar", ["mira", "theo"])
+@pytest.mark.parametrize(
+    "style",
+    [FLAT, Style(white=(60, 40, 30)), replace(FLAT, height=1.2)],
+    ids=["flat", "no white", "tall"],
+)
+def test_of_what_has_no_outline_the_lids_are_found(avatar: str, style: Style) -> None:
+    drawn, truth = draw_eyes(load_avatar(avatar), style)
+    portrait = fitted(drawn)
+    assert portrait.eyes == "boxed"
+    for side, (upper, lower, _) in EYES.items():
+        points = (portrait.landmarks[:, :2] - truth[side].middle) / truth[side].unit
+        assert points[upper, 1].min() == pytest.approx(-0.5 * (style.height + style.lash), abs=0.1)
+        assert points[lower, 1].max() == pytest.approx(0.5 * style.height, abs=0.1)
+        assert np.ptp(points[upper, 0]) == pytest.approx(style.width, abs=0.25)
+        assert np.mean(points[upper, 0]) == pytest.approx(0, abs=0.1)
+
+
 def test_what_is_not_sure_is_not_found() -> None:
     mira = load_avatar("mira")
-    for style in (
-        Style(white=(60, 40, 30)),
-        Style(iris=(0.9, 0.9)),
-    ):
-        drawn, _ = draw_eyes(mira, style)
-        assert fit_eyes(drawn.rgba, drawn.landmarks) is None, style
     one_eye, _ = draw_eyes(mira, Style())
     half = one_eye.rgba.copy()
     half[:, 512:] = mira.rgba[:, 512:]
-    assert fit_eyes(half, mira.landmarks) is mira.landmarks
+    landmarks, eyes = fit_eyes(half, mira.landmarks)
+    assert eyes == "mesh" and landmarks is mira.landmarks
+    pale = Style(white=(150, 190, 250), lash=0.0, outlined=False, iris=(0.01, 0.01))
+    blots, _ = draw_eyes(mira, pale)
+    landmarks, eyes = fit_eyes(blots.rgba, mira.landmarks)
+    assert eyes == "unclear" and landmarks is mira.landmarks
 
 
 def test_small_pictures_and_faces_at_the_border_do_no_harm() -> None:
@@ -83,19 +104,19 @@ def test_small_pictures_and_faces_at_the_border_do_no_harm() -> None:
     flat = np.full_like(drawn.rgba, 128)
     none = np.zeros_like(drawn.landmarks)
     for picture, points in ((drawn.rgba, away), (flat, drawn.landmarks), (drawn.rgba, none)):
-        found = fit_eyes(picture, points)
-        assert found is None or found is points
+        found, _ = fit_eyes(picture, points)
+        assert found is points
 
 
 @pytest.mark.filterwarnings("ignore")  # of the face finder's own libraries
 def test_an_upload_with_drawn_eyes_blinks_where_their_outline_is_clear() -> None:
     pytest.importorskip("mediapipe", reason="the extra [portraits] is not installed")
     finder = open_finder()
-    for style, clear in ((Style(), True), (Style(iris=(0.62, 0.47)), False)):
+    for style, eyes in ((Style(), "drawn"), (FLAT, "boxed")):
         drawn, _ = draw_eyes(load_avatar("mira"), style)
         data = BytesIO()
         Image.fromarray(drawn.rgba).save(data, "PNG")
         portrait, report = load_portrait(data.getvalue(), finder)
         assert portrait is not None
-        assert portrait.drawn_eyes == portrait.blink == clear
-        assert ("cartoon_eyes" in {reason.code for reason in report.reasons}) == (not clear)
+        assert portrait.eyes == eyes and portrait.blink
+        assert ("boxed_eyes" in {reason.code for reason in report.reasons}) == (eyes == "boxed")

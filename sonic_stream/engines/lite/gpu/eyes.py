@@ -16,7 +16,9 @@ from sonic_stream.engines.lite.formulas import (
     EyeNodes,
     ball_moves,
     closing_lid,
+    falling_lids,
     lids_rise,
+    near_falling,
     near_lids,
     near_opening,
     within_lids,
@@ -34,7 +36,7 @@ from sonic_stream.engines.lite.gpu.sampling import (
 from sonic_stream.engines.lite.gpu.window import Window
 from sonic_stream.engines.lite.render import eyes_move
 
-LOOK = ("upper", "lower", "blink", "comes", "across", "down", "centre", "left", "right")
+LOOK = ("upper", "lower", "blink", "comes", "across", "down", "centre", "left", "right", "falls")
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ class _Eyes:
     def draw(self) -> None:
         looks = [job.look for job in self._jobs]
         before = region = self._patches.taken(self._pixels)
+        if any(look.falls for look in looks):
+            region = self._drop_lids(region)
         if any(look.sets_lids for look in looks):
             region = self._set_lids(region)
         nodes, curves = self._nodes()
@@ -135,6 +139,21 @@ class _Eyes:
         curves = torch.lerp(low, high, (index - left)[:, None])
         upper, lower = curves[:, 0], curves[:, 1]
         return EyeNodes(x, y - upper, lower - y, (lower - upper).clip(0)), curves
+
+    def _drop_lids(self, region: Tensor) -> Tensor:
+        nodes, _ = self._nodes()
+        line, falls = self._numbers["lash"][:, :1, None], self._number("falls")
+        near = Window.around(near_falling(nodes), self._numbers["size"])
+        seen = near.pixels(self._patches, self._cell) * (falls[:, None] != 0)
+        for down, away in falling_lids(nodes, line, falls):
+            rise = down * self._number("width")
+            shift = self._shift + rise[:, None] * self._numbers["axes"][:, 1, :, None, None]
+            at = self._patches.positions(shift, self._cell, self._factor)
+            drawn = sampled([row.scene for row in self._rows], at, 3)
+            distance = enlarged((away * self._number("width"))[:, None], self._cell)
+            share = (0.5 - distance / (0.75 * self._cell)).clip(0, 1)
+            region = blend(drawn, region, share * seen)
+        return region
 
     def _set_lids(self, region: Tensor) -> Tensor:
         upper, lower, above = (self._number(name) for name in ("upper", "lower", "above"))

@@ -19,7 +19,15 @@ from sonic_stream.engines.lite.motion import Motion, no_coefficients
 from sonic_stream.engines.lite.palette import LUMA
 from sonic_stream.engines.lite.render import Renderer
 from sonic_stream.media import ByteArray
-from tests.sonic_stream.portrait.drawings import FRINGE, Style, Truth, draw_eyes, fitted, skin_of
+from tests.sonic_stream.portrait.drawings import (
+    FLAT,
+    FRINGE,
+    Style,
+    Truth,
+    draw_eyes,
+    fitted,
+    skin_of,
+)
 
 SIZE = 512
 SIDES = ("right", "left")
@@ -190,6 +198,27 @@ def test_a_drawn_eye_closes_in_one_line(drawn: Drawn) -> None:
             assert np.mean(away > 70) < 0.25, "all but the line is skin"
         assert min(line) > 0 and max(line) < 0.4, "between the lower lid and the corners"
         assert line[3] > np.mean([line[0], line[-1]]), "the line hangs"
+
+
+def test_the_line_of_a_flat_drawings_lid_comes_down() -> None:
+    mira = load_avatar("mira")
+    portrait, truth = draw_eyes(mira, FLAT)
+    renderer, skin = Renderer(made(fitted(portrait))), skin_of(mira)
+    heights = np.linspace(-0.7, 0.5, 73) * FLAT.height
+    shown = [renderer.render(Motion(blink=blink)) for blink in (0.0, 0.5, 1.0)]
+    assert np.array_equal(shown[0], renderer.render(Motion(gaze_x=1.0, gaze_y=1.0, lids=1.0)))
+    for eye in truth.values():
+        lines = []
+        for x in (-0.2, 0.0, 0.2):
+            columns = [np.array([seen_at(p, eye, x, y) for y in heights]) for p in shown]
+            away = [np.abs(column - skin).max(-1) > 60 for column in columns]
+            lines.append([heights[flags.argmax()] for flags in away])
+            assert away[2].mean() < 0.25, "all but the line is skin"
+            open_ = (heights > -0.05 * FLAT.height) & (heights < 0.15 * FLAT.height)
+            assert np.abs(columns[1] - columns[0])[open_].mean() < 12, "the rest is there"
+        rest, half, shut = np.mean(lines, 0)
+        assert rest < half - 0.15 < shut - 0.3
+        assert np.ptp([line[2] for line in lines]) < 0.1
 
 
 def test_a_fringe_stays_over_a_closed_eye() -> None:

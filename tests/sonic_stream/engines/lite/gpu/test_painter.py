@@ -20,7 +20,7 @@ from sonic_stream.engines.lite.motion import Motion
 from sonic_stream.engines.lite.painter import CpuPainter, Shot
 from sonic_stream.media import IdentityLatents
 from tests.sonic_stream.engines.lite.gpu.devices import check_alike
-from tests.sonic_stream.portrait.drawings import Style, draw_eyes, fitted
+from tests.sonic_stream.portrait.drawings import FLAT, Style, draw_eyes, fitted
 
 BACKGROUNDS = [
     StreamOptions(),
@@ -112,8 +112,8 @@ def open_mouthed(portrait: Portrait) -> Portrait:
 
 
 def test_unlike_portraits_share_a_batch(device: str, tmp_path: Path) -> None:
-    """Without a matte, behind glasses, with eyes that stay open, with drawn ones, with an open
-    mouth."""
+    """Without a matte, behind glasses, with eyes that stay open, with drawn ones and flat ones,
+    with an open mouth."""
     path = tmp_path / "wall.png"
     noise = np.random.default_rng(0).integers(0, 255, (40, 80, 3), np.uint8)
     cv2.imwrite(str(path), noise)
@@ -124,6 +124,7 @@ def test_unlike_portraits_share_a_batch(device: str, tmp_path: Path) -> None:
         (engine.prepare(replace(theo, glasses=True)), StreamOptions()),
         (engine.prepare(replace(theo, blink=False)), wall),
         (engine.prepare(fitted(draw_eyes(theo, Style())[0])), StreamOptions()),
+        (engine.prepare(fitted(draw_eyes(theo, FLAT)[0])), StreamOptions()),
         (engine.prepare(open_mouthed(theo)), StreamOptions(alpha=True)),
     ]
     compare(painter_of(device), shows, [*compared().values(), *EXTREMES])
