@@ -10,6 +10,7 @@ from sonic_stream.portrait.animals import is_animal
 from sonic_stream.portrait.crop import crop
 from sonic_stream.portrait.decode import PortraitError, decode
 from sonic_stream.portrait.drawn_eyes import fit_eyes
+from sonic_stream.portrait.drawn_mouth import fit_mouth
 from sonic_stream.portrait.eyewear import has_glasses
 from sonic_stream.portrait.faces import Face, FaceFinder, find_faces, open_finder
 from sonic_stream.portrait.fitness import FitnessReport, judge
@@ -47,6 +48,12 @@ def load_portrait(
         landmarks = refined[0].landmarks  # the second look, at a large face, sees better
     if is_animal(cropped, landmarks):
         return None, report.with_reason("not_human")
+    fitted = fit_mouth(cropped, landmarks)
+    if fitted is None:
+        return None, report.with_reason("mouth_unclear")
+    if fitted is not landmarks:
+        landmarks = fitted
+        report = report.with_mouth(landmarks)
     fitted = fit_eyes(cropped, landmarks) if report.blink else landmarks
     if fitted is None:
         report = report.with_reason("cartoon_eyes")

@@ -46,10 +46,11 @@ CLEAN = 0.1  # how far around
 CHIN_DEPTH = (0.06, 0.60)  # below the mouth
 JAW_REACH, RISE = 0.35, 0.05  # of the jaw to both sides of the chin
 CHEEK = 0.8  # of the way to the jaw: the mouth's corners are no further
-FAINT, *LEVELS = 3.0, 6.0, 12.0, 20.0  # of difference, on light skin: hardly anything; marks
+# Differences in `TINT`, on skin of this lightness: hardly anything; marks.
+LIGHT, FAINT, LEVELS = 70.0, 3.0, (6.0, 12.0, 20.0)
 BARE, DIRTY = 0.10, 0.20  # of an area marked: nothing is on it; more than a mouth is
 SKIN_ENDS = 12.0
-TALL, LINE = 0.7, 0.3  # of its width: no higher is a mouth; no thicker a line is
+TALL, LINE = 0.8, 0.3  # of its width: no higher is a mouth; no thicker a line is
 LIP = 0.10  # of the mouth's width: how thick
 FloatLike = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -76,16 +77,14 @@ def fit_mouth(rgba: ByteArray, landmarks: FloatArray) -> FloatArray | None:
     lab, matrix = level_view(picture, ends, APART, VIEW, (VIEW[0] / 2, 0.0))
     points = landmarks[:, :2] @ matrix[:, :2].T + matrix[:, 2]
     unusual = _unusual(lab)
-    lips = np.zeros(lab.shape[:2], np.uint8)
     ring = points[UPPER_LIP[0] + LOWER_LIP[0][::-1]]
-    cv2.fillPoly(lips, [np.round(ring).astype(np.int32)], 1)
-    if _fits(unusual, lips > 0, float(np.ptp(ring[:, 0]))):
+    if any(_is_mouth(ring, unusual > level) for level in LEVELS):
         return landmarks
-    top, bottom = float(ring[:, 1].min()), float(ring[:, 1].max())
-    mouth = _mouth(unusual, top)
+    mouth = _mouth(unusual, float(ring[:, 1].min()))
     chin = None if mouth is None else _chin(lab, mouth)
-    if mouth is None or chin is None or chin[1] > (bottom + points[CHIN, 1]) / 2:
-        bare = (unusual[lips > 0] > FAINT).mean() < BARE
+    if mouth is None or chin is None or chin[1] > (ring[:, 1].max() + points[CHIN, 1]) / 2:
+        faint = unusual > FAINT
+        bare = faint[_filled(ring)].mean() < BARE and not _is_mouth(ring, faint)
         return None if bare else landmarks
     moved = landmarks.copy()
     placed = _placed(points, mouth, chin)
@@ -95,19 +94,25 @@ def fit_mouth(rgba: ByteArray, landmarks: FloatArray) -> FloatArray | None:
 
 def _unusual(lab: FloatArray) -> FloatArray:
     """How much the colours differ from those around [H, W]; on dark skin less is as much."""
-    levels = np.round(lab * np.float32([2.55, 1, 1]) + np.float32([0, 128, 128])).astype(np.uint8)
-    usual = cv2.medianBlur(levels, round(USUAL * APART))
-    away = (levels.astype(np.float32) - usual) / np.float32([2.55, 1, 1]) * TINT
-    light = np.clip(np.median(usual[: VIEW[1] // 2, ..., 0]) / (2.55 * 70), 0.1, 1)
+    scale, zero = np.array([[2.55, 1, 1], [0, 128, 128]], np.float32)  # a median takes bytes
+    levels = np.round(lab * scale + zero).astype(np.uint8)
+    usual = (cv2.medianBlur(levels, round(USUAL * APART)) - zero) / scale
+    away = (lab - usual) * TINT
+    light = np.clip(np.median(usual[: VIEW[1] // 2, :, 0]) / LIGHT, 0.1, 1)
     return np.asarray(np.linalg.norm(away, axis=-1) / light, np.float32)
 
 
-def _fits(unusual: FloatArray, lips: Mask, width: float) -> bool:
-    """Is there something at the mesh's lips that could be a mouth?"""
+def _filled(ring: FloatLike) -> Mask:
+    area = np.zeros(VIEW[::-1], np.uint8)
+    cv2.fillPoly(area, [np.round(ring).astype(np.int32)], 1)
+    return np.asarray(area > 0)
+
+
+def _is_mouth(ring: FloatLike, marked: Mask) -> bool:
+    """Is there a mark at the mesh's lips [20, 2] that could be a mouth?"""
+    lips, width = _filled(ring), float(np.ptp(ring[:, 0]))
     return any(
-        mark.size[0] > 0.35 * width and lips[mark.mask].mean() > 0.5
-        for level in LEVELS
-        for mark in _marks(unusual > level)
+        mark.size[0] > 0.35 * width and lips[mark.mask].mean() > 0.5 for mark in _marks(marked)
     )
 
 
@@ -128,7 +133,7 @@ def _around(mark: _Mark) -> Mask:
     reach, beside = round(CLEAN * APART), np.ones((5, 5), np.uint8)
     near = np.zeros_like(mark.mask)
     near[max(y0 - reach, 0) : y1 + reach, max(x0 - reach, 0) : x1 + reach] = True
-    return near & (cv2.dilate(mark.mask.astype(np.uint8), beside) == 0)
+    return np.asarray(near & (cv2.dilate(mark.mask.astype(np.uint8), beside) == 0))
 
 
 def _marks(marked: Mask) -> list[_Mark]:

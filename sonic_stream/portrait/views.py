@@ -25,7 +25,8 @@ def level_view(
     middle: tuple[float, float],
 ) -> tuple[FloatArray, npt.NDArray[np.float64]]:
     """CIELAB [H, W, 3] of the picture with its points `ends` [2, 2] level, `apart` pixels from
-    each other and their middle at `middle`; and the matrix [2, 3] from the picture. `size`: W, H."""
+    each other and their middle at `middle`, and the matrix [2, 3] from the picture. `size`: W, H.
+    """
     first, last = ends
     width = max(float(np.linalg.norm(last - first)), 1e-3)
     scale, axis = apart / width, (last - first) / width
