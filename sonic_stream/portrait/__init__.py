@@ -48,12 +48,6 @@ def load_portrait(
         landmarks = refined[0].landmarks  # the second look, at a large face, sees better
     if is_animal(cropped, landmarks):
         return None, report.with_reason("not_human")
-    fitted = fit_mouth(cropped, landmarks)
-    if fitted is None:
-        return None, report.with_reason("mouth_unclear")
-    if fitted is not landmarks:
-        landmarks = fitted
-        report = report.with_mouth(landmarks)
     fitted = fit_eyes(cropped, landmarks) if report.blink else landmarks
     if fitted is None:
         report = report.with_reason("cartoon_eyes")
@@ -63,6 +57,11 @@ def load_portrait(
     glasses = report.blink and has_glasses(cropped, landmarks)
     if glasses:
         report = report.with_reason("glasses")
+    fitted = fit_mouth(cropped, landmarks)  # last: eyes and glasses know the mesh's cheeks
+    if fitted is None:
+        return None, report.with_reason("mouth_unclear")
+    if fitted is not landmarks:
+        landmarks, report = fitted, report.with_mouth(fitted)
     matte = person_matte(open_segmenter(), rgba, faces[0].landmarks, size_px, expand_ratio)
     content = fingerprint(data, size_px, expand_ratio)
     portrait = Portrait(cropped, landmarks, content, report.blink, matte, glasses, drawn_eyes)
