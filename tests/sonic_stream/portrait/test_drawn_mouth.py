@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from sonic_stream.avatars import ORDER, load_avatar
 from sonic_stream.engines.lite.geometry import OVAL
+from sonic_stream.portrait import Face, load_portrait
 from sonic_stream.portrait.drawn_mouth import EYE_CORNERS, JAW, LOWER_LIP, UPPER_LIP, fit_mouth
 from sonic_stream.portrait.fitness import REASONS, FitnessReport
 
@@ -26,6 +29,17 @@ class Mouth:
     height: float = 0.0
     smile: float = 0.0
     gap: float = 0.0
+
+
+@dataclass
+class Finder:
+    """Sees this mesh at first, and from close by one somewhere else."""
+
+    landmarks: np.ndarray
+
+    def find(self, rgb: np.ndarray) -> list[Face]:
+        seen, self.landmarks = self.landmarks, self.landmarks + 1000
+        return [Face(seen)]
 
 
 @dataclass(frozen=True)
@@ -171,3 +185,17 @@ def test_the_mouth_is_judged_again_where_it_was_found() -> None:
     open_mesh[14, 1] += 0.5 * np.linalg.norm(open_mesh[291] - open_mesh[61])
     report = FitnessReport((REASONS["mouth_open"], REASONS["dark"])).with_mouth(open_mesh)
     assert [reason.code for reason in report.reasons] == ["dark", "mouth_wide_open"]
+
+
+def test_an_upload_speaks_with_its_drawn_mouth_or_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sonic_stream.portrait.open_segmenter", lambda: None)
+    for mouth, fit in ((Mouth(), True), (None, False)):
+        rgba, mesh, _ = draw(mouth)
+        data = BytesIO()
+        Image.fromarray(rgba).save(data, "PNG")
+        finder = Finder(missed(mesh) if fit else mesh)
+        portrait, report = load_portrait(data.getvalue(), finder)
+        assert report.ok == (portrait is not None) == fit
+        assert ("mouth_unclear" in {reason.code for reason in report.reasons}) == (not fit)
