@@ -80,7 +80,7 @@ def fit_mouth(rgba: ByteArray, landmarks: FloatArray) -> FloatArray | None:
     ring = points[UPPER_LIP[0] + LOWER_LIP[0][::-1]]
     if any(_is_mouth(ring, unusual > level) for level in LEVELS):
         return landmarks
-    mouth = _mouth(unusual, float(ring[:, 1].min()))
+    mouth = _mouth(unusual, min(float(ring[:, 1].min()), 0.75 * VIEW[1]))
     chin = None if mouth is None else _chin(lab, mouth)
     if mouth is None or chin is None or chin[1] > (ring[:, 1].max() + points[CHIN, 1]) / 2:
         faint = unusual > FAINT
