@@ -10,6 +10,7 @@ from sonic_stream.portrait.animals import is_animal
 from sonic_stream.portrait.crop import crop
 from sonic_stream.portrait.decode import PortraitError, decode
 from sonic_stream.portrait.drawn_eyes import fit_eyes
+from sonic_stream.portrait.drawn_mouth import fit_mouth
 from sonic_stream.portrait.eyewear import has_glasses
 from sonic_stream.portrait.faces import Face, FaceFinder, find_faces, open_finder
 from sonic_stream.portrait.fitness import FitnessReport, judge
@@ -55,6 +56,11 @@ def load_portrait(
     glasses = report.blink and has_glasses(cropped, landmarks)
     if glasses:
         report = report.with_reason("glasses")
+    fitted = fit_mouth(cropped, landmarks)  # last: eyes and glasses know the mesh's cheeks
+    if fitted is None:
+        return None, report.with_reason("mouth_unclear")
+    if fitted is not landmarks:
+        landmarks, report = fitted, report.with_mouth(fitted)
     matte = person_matte(open_segmenter(), rgba, faces[0].landmarks, size_px, expand_ratio)
     content = fingerprint(data, size_px, expand_ratio)
     portrait = Portrait(cropped, landmarks, content, report.blink, matte, glasses, eyes)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from sonic_stream.engine import EyeKind
 from sonic_stream.media import ByteArray, FloatArray
+from sonic_stream.portrait.views import TINT, level_view, to_lab
 
 EYES = {
     "right": ([33, 246, 161, 160, 159, 158, 157, 173, 133],
@@ -32,7 +33,6 @@ BARE = [
 WIDE = 72  # pixels of the view for the width of the mesh's eye
 VIEW = (252, 216)
 REACH, RAYS = 104, 96
-TINT = np.array([0.4, 1.6, 1.6], np.float32)  # light changes on skin, its tint less
 TALLER = 0.4  # of its radius: how far an iris may reach beyond its circle
 # Of what is right below the mesh's eye no skin: then it may be a drawn one, and surely is one.
 MAYBE, SURELY = 0.1, 0.6
@@ -132,34 +132,23 @@ def _is_drawn(eye: _Eye, view: _View, skin: FloatArray, larger: float) -> bool:
     return bool(area > larger * view.mesh and sweep > 0.98 and pale)
 
 
-def _lab(colours: npt.NDArray[np.uint8]) -> FloatArray:
-    scaled = np.atleast_3d(colours).astype(np.float32) / np.float32(255)
-    return np.asarray(cv2.cvtColor(scaled, cv2.COLOR_RGB2LAB), np.float32)
-
-
 def _skin(soft: ByteArray, landmarks: FloatArray) -> FloatArray:
     """What colours the face's bare skin shows, in its light and in its shade [m, 3]."""
     places = np.clip(np.round(landmarks[BARE, :2]).astype(int), 0, len(soft) - 1)
-    colours = _lab(soft[places[:, 1], places[:, 0]][None])[0]
+    colours = to_lab(soft[places[:, 1], places[:, 0]][None])[0]
     away = np.linalg.norm((colours - np.median(colours, 0)) * TINT, axis=1)
     return np.asarray(colours[away <= max(2.5 * float(np.median(away)), 8.0)])
 
 
 def _view(picture: ByteArray, landmarks: FloatArray, side: str) -> _View:
     upper, lower, _ = EYES[side]
-    first, last = landmarks[[upper[0], upper[-1]], :2].astype(np.float64)
-    width = max(float(np.linalg.norm(last - first)), 1e-3)
-    scale, axis = WIDE / width, (last - first) / width
-    turn = scale * np.array([axis, [-axis[1], axis[0]]])
-    shift = np.array(VIEW) / 2 - turn @ (first + last) / 2
-    matrix = np.column_stack([turn, shift])
-    soft = cv2.GaussianBlur(picture, (0, 0), 0.4 / scale) if scale < 1 else picture
-    seen = cv2.warpAffine(
-        soft, matrix, VIEW, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    ends = landmarks[[upper[0], upper[-1]], :2].astype(np.float64)
+    lab, matrix = level_view(picture, ends, WIDE, VIEW, (VIEW[0] / 2, VIEW[1] / 2))
+    turn, shift = matrix[:, :2], matrix[:, 2]
     opening = landmarks[upper + lower[::-1], :2].astype(np.float32)
     middle = landmarks[lower[2:-2], :2] @ turn.T + shift
-    return _View(_lab(seen), matrix, float(cv2.contourArea(opening)) * scale**2, middle)
+    area = float(cv2.contourArea(opening)) * abs(float(np.linalg.det(turn)))
+    return _View(lab, matrix, area, middle)
 
 
 def _outline(view: _View, around: FloatArray) -> _Eye | None:

@@ -14,6 +14,7 @@ from sonic_stream.portrait.faces import Face
 Severity = Literal["refused", "limited", "info"]
 RIGHT_EYE, LEFT_EYE = (33, 133, 159, 145), (263, 362, 386, 374)
 CHEEKS = (50, 280, 205, 425)
+MOUTH_OPEN = ("mouth_open", "mouth_wide_open")
 MAX_YAW_DEG, GOOD_YAW_DEG = 42.0, 24.0
 MIN_FACE_PX, GOOD_FACE_PX = 90.0, 180.0
 
@@ -51,6 +52,8 @@ REASONS = {
                "With closed lips the avatar can speak much better."),
         Reason("mouth_open", "info", "The teeth show.",
                "With closed lips the avatar speaks a little better."),
+        Reason("mouth_unclear", "refused", "The mouth was not found in the drawing.",
+               "A mouth and a chin drawn clearly, nothing across them, help."),
         Reason("eyes_covered", "limited", "The eyes are covered: the avatar will not blink.",
                "Without sunglasses it looks more alive."),
         Reason("cartoon_eyes", "limited", "Drawn eyes, not clear: the avatar will not blink.",
@@ -83,6 +86,11 @@ class FitnessReport:
 
     def with_reason(self, code: str) -> FitnessReport:
         return FitnessReport((*self.reasons, REASONS[code]))
+
+    def with_mouth(self, landmarks: FloatArray) -> FitnessReport:
+        """The mouth judged again, by landmarks [478, 3] that fit it better."""
+        others = [reason.code for reason in self.reasons if reason.code not in MOUTH_OPEN]
+        return _report(others + _mouth(landmarks))
 
     def as_dict(self) -> dict[str, Any]:
         reasons = [

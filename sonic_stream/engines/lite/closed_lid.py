@@ -14,8 +14,8 @@ from sonic_stream.engines.lite.fields import Patch
 from sonic_stream.engines.lite.geometry import FloatLike, smoothstep
 from sonic_stream.engines.lite.palette import LUMA, Palette, noise_like
 from sonic_stream.media import ByteArray
-from sonic_stream.portrait.drawn_eyes import TINT
 from sonic_stream.portrait.matte import fill
+from sonic_stream.portrait.views import TINT
 
 LID_SHARE = 0.85  # of the skin up to the brow, or LID_REACH: what a closing lid may repaint
 LID_REACH = 0.30
