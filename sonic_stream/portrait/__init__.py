@@ -42,15 +42,14 @@ def load_portrait(
         return None, report
     cropped, landmarks = crop(rgba, faces[0].landmarks, size_px, expand_ratio)
     refined = finder.find(cropped[..., :3])
-    if not refined:  # what the first look took for a face is none from close by
-        return None, report.with_reason("not_human")
-    if abs(refined[0].landmarks - landmarks)[:, :2].mean() < 0.05 * size_px:
+    if refined and abs(refined[0].landmarks - landmarks)[:, :2].mean() < 0.05 * size_px:
         landmarks = refined[0].landmarks  # the second look, at a large face, sees better
-    if is_animal(cropped, landmarks):
-        return None, report.with_reason("not_human")
     eyes: EyeKind = "mesh"
     if report.blink:
         landmarks, eyes = fit_eyes(cropped, landmarks)
+    # What the first look took for a face is none from close by; drawings are known by their eyes.
+    if eyes != "drawn" and (not refined or is_animal(cropped, landmarks)):
+        return None, report.with_reason("not_human")
     if eyes in ("boxed", "unclear"):
         report = report.with_reason("boxed_eyes" if eyes == "boxed" else "cartoon_eyes")
     glasses = report.blink and has_glasses(cropped, landmarks)
