@@ -15,6 +15,9 @@ from sonic_stream.portrait.drawn_eyes import EYES
 
 LUMA = np.array([0.299, 0.587, 0.114])
 LINE_ART_CONTRAST = 10.0  # of lips against skin (CIELAB): below it a mouth is but a drawn line
+# Inside of mouths as drawings show them, in full light.
+INSIDE, TONGUE = (128.0, 46.0, 48.0), (214.0, 112.0, 112.0)
+TINTED = 6.0  # levels between the skin's colours: the picture is not grey
 FLAT_GRAIN = 1.0
 IVORY = np.array([1.045, 0.995, 0.93])
 
@@ -57,12 +60,15 @@ def take_palette(picture: ByteArray, face: FaceModel) -> Palette:
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
     grain = _grain(grey, landmarks)
     line_art = _contrast(lip, skin) < LINE_ART_CONTRAST and grain < FLAT_GRAIN
+    cavity = lip * 0.20 + np.array([10.0, 0, 0]) * coloured * min(luma(lip) / 90, 1.0)
+    if line_art and skin.max() - skin.min() > TINTED:  # its lips are skin, and no mouth's colour
+        cavity, tongue = np.array([INSIDE, TONGUE]) * (luma(lip) / 255)
     return Palette(
         skin=skin,
         lip=lip,
         teeth=_tooth_colour(_sclera(pixels, landmarks, size), skin, coloured, line_art),
         tongue=tongue,
-        cavity=lip * 0.20 + np.array([10.0, 0, 0]) * coloured * min(luma(lip) / 90, 1.0),
+        cavity=cavity,
         light=float(np.clip((right - left) / (left + right + 1e-3), -0.35, 0.35)),
         soft_px=_edge_blur(grey, landmarks),
         grain=grain,

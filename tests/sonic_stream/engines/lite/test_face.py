@@ -277,6 +277,12 @@ def test_a_mouth_that_is_a_line_gets_a_plain_band(avatar: Portrait) -> None:
     assert interior.is_line_art
     assert not interior.lower_teeth[..., 3].any()
     assert not made(avatar).interior.is_line_art
+    red, green, blue = interior.cavity
+    assert red > 2 * max(green, blue), "as drawings show it"
+    grey = np.repeat(cv2.cvtColor(rgba, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
+    inside = made(Portrait(np.dstack([grey, avatar.rgba[..., 3]]), points, "grey")).interior
+    assert inside.is_line_art
+    assert np.ptp(inside.cavity) < 3
 
 
 def test_a_smile_deepens_the_folds_and_rest_has_none(latents: Latents, renderer: Renderer) -> None:
