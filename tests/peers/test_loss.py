@@ -11,7 +11,13 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import (
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCRtpReceiver,
+    RTCSessionDescription,
+)
 
 from avatar_server.rtc.aiortc_internals import host_addresses
 from avatar_server.rtc.peer import Peer, RtcSettings, ViewerOffer
@@ -84,6 +90,15 @@ async def watch(track: MediaStreamTrack, gaps_s: list[float]) -> None:
         last_s = loop.time()
 
 
+async def ask_again(receiver: RTCRtpReceiver) -> None:
+    """Every 50 ms for what is still missing, as browsers do; aiortc asks at the next loss only."""
+    while True:
+        await asyncio.sleep(0.05)
+        missing = sorted(receiver._RTCRtpReceiver__nack_generator.missing)
+        for ssrc in [*receiver._RTCRtpReceiver__remote_streams][:1] if missing else []:
+            await receiver._send_rtcp_nack(ssrc, missing)
+
+
 @asynccontextmanager
 async def connected(
     near: Address, far: Address, wanted: asyncio.Event
@@ -120,9 +135,12 @@ async def connected(
 async def test_bad_weather_neither_stalls_nor_piles_up_delay(weather: Weather) -> None:
     wanted, gaps_s = asyncio.Event(), list[float]()
     async with relay(weather) as (near, far), connected(near, far, wanted) as (client, peer):
-        video = client.getTransceivers()[1].receiver.track
-        tasks = [asyncio.create_task(feed(peer, wanted)),
-                 asyncio.create_task(watch(video, gaps_s))]  # fmt: skip
+        video = client.getTransceivers()[1].receiver
+        tasks = [
+            asyncio.create_task(feed(peer, wanted)),
+            asyncio.create_task(watch(video.track, gaps_s)),
+            asyncio.create_task(ask_again(video)),
+        ]
         heard, levels = await listen(peer, SECONDS)
         for task in tasks:
             task.cancel()
@@ -133,4 +151,4 @@ async def test_bad_weather_neither_stalls_nor_piles_up_delay(weather: Weather) -
     assert silences.max() * 10 < 200, "the voice did not stall"
     assert np.median(levels[-100:]) < 200, "no delay piled up"
     assert len(gaps_s) > 0.5 * 25 * SECONDS
-    assert max(gaps_s[10:]) < 1.5, "the picture went on"
+    assert max(gaps_s[10:]) < 0.5, "the picture went on"
