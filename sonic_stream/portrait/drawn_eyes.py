@@ -304,7 +304,7 @@ def _lines(view: _View, skin: FloatArray) -> FloatLike:
     """[n, 4]: of each row that might be the line of the upper lid how clearly it is, the eye's
     middle x, this row, and the row where skin begins below."""
     height, width = view.lab.shape[:2]
-    middle, bright = height // 2, float(np.median(skin[:, 0]))
+    middle, bright = height // 2, max(float(np.median(skin[:, 0])), 1.0)
     strange = 1 - _bare(view, skin)
     level = cv2.GaussianBlur(view.lab[..., 0], (0, 0), 1.2) / bright
     tops = np.arange(max(middle - round(1.3 * WIDE), 8), middle + round(0.1 * WIDE))[:, None]
@@ -333,9 +333,8 @@ def _oval(strange: FloatArray, x: float, top: float, bottom: float) -> _Eye:
     middle, tall = 0.5 * (top + bottom), bottom - top
     rows = slice(round(top), round(bottom - 0.2 * tall))
     skin = np.flatnonzero(strange[rows].mean(0) < 0.1)
-    left, right = (skin[skin < x].max(initial=0), skin[skin > x].min(initial=VIEW[0]))
-    usual, most = BOX * WIDE / 2, 0.75 * WIDE
-    left, right = (x - left if x - left < most else usual, right - x if right - x < most else usual)
+    ends = (x - skin[skin < x].max(initial=0), skin[skin > x].min(initial=VIEW[0]) - x)
+    left, right = (max(end, WIDE / 4) if end < 0.75 * WIDE else BOX * WIDE / 2 for end in ends)
     bulge = np.sign(_directions()) * np.abs(_directions()) ** 0.75
     ring = [x + (right - left) / 2, middle] + bulge * [(left + right) / 2, tall / 2]
     return ring, _Iris(np.array([x, middle]), 0.3 * WIDE, np.zeros((0, 0), bool))
