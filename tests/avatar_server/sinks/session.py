@@ -75,9 +75,9 @@ class SmallSession:
         """`pace`: how much faster than real time."""
         loop = asyncio.get_running_loop()
         start_s = loop.time()
-        for index in range(round(seconds / TICK_S)):
-            await asyncio.sleep(max(start_s + index * TICK_S / pace - loop.time(), 0))
+        for index in range(1, round(seconds / TICK_S) + 1):
             self.tick()
+            await asyncio.sleep(max(start_s + index * TICK_S / pace - loop.time(), 0))
 
     async def until(self, sink: Sink, *states: str, timeout_s: float = 15.0) -> None:
         """Go on until the sink is in one of these states."""
