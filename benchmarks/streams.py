@@ -54,20 +54,20 @@ def turns(engine: Engine, count: int, seconds: float) -> tuple[float, float, dic
     sounds = [voice(seconds, rate_hz, seed=i).astype(np.float32) for i in range(count)]
     took: list[tuple[float, float]] = []
     stages: dict[str, list[float]] = {}
-    threads = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
-    for start in range(0, len(sounds[0]) - FRAME + 1, FRAME):
-        pushes = [
-            Push(stream, AudioChunk(sound[start : start + FRAME], rate_hz, start))
-            for stream, sound in zip(streams, sounds, strict=True)
-        ]
-        before_s = perf_counter()
-        made = push_all(engine, pushes)
-        drawn_s = perf_counter()
-        list(threads.map(encode, encoders, made))
-        if made[0]:
-            took.append((1000 * (drawn_s - before_s), 1000 * (perf_counter() - drawn_s)))
-            for stage, milliseconds in engine.stage_ms.items():
-                stages.setdefault(stage, []).append(milliseconds)
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+        for start in range(0, len(sounds[0]) - FRAME + 1, FRAME):
+            pushes = [
+                Push(stream, AudioChunk(sound[start : start + FRAME], rate_hz, start))
+                for stream, sound in zip(streams, sounds, strict=True)
+            ]
+            before_s = perf_counter()
+            made = push_all(engine, pushes)
+            drawn_s = perf_counter()
+            list(threads.map(encode, encoders, made))
+            if made[0]:
+                took.append((1000 * (drawn_s - before_s), 1000 * (perf_counter() - drawn_s)))
+                for stage, milliseconds in engine.stage_ms.items():
+                    stages.setdefault(stage, []).append(milliseconds)
     turn_ms, encode_ms = np.median(took[UNSETTLED:], 0)
     medians = {name: float(np.median(values[UNSETTLED:])) for name, values in stages.items()}
     return float(turn_ms), float(encode_ms), medians

@@ -173,7 +173,7 @@ class Worker:
 
     def serve(self) -> None:
         spec = spec_fields(self._engine.spec)
-        self._send("loaded", {"spec": spec, "streams": self._places})
+        self._send(WireMessage("loaded", {"spec": spec, "streams": self._places}))
         while self._receive():
             self._advance()
 
@@ -230,7 +230,7 @@ class Worker:
             self._command(self._streams[ident], message, ready)
         except (ValueError, OSError) as error:
             kind = "error" if ident in self._streams else "failed"
-            self._send(kind, {"stream": ident, "message": str(error)})
+            self._send(WireMessage(kind, {"stream": ident, "message": str(error)}))
 
     def _open(self, ident: int, wanted: Wanted) -> None:
         self._streams[ident] = HostedStream(
@@ -284,7 +284,7 @@ class Worker:
             except Exception as error:
                 log.exception("stream %d failed", ident)
                 self._forget(ident)
-                self._send("failed", {"stream": ident, "message": repr(error)})
+                self._send(WireMessage("failed", {"stream": ident, "message": repr(error)}))
 
     def _push(self, turn: list[int]) -> None:
         hosted = [self._streams[ident] for ident in turn]
@@ -294,10 +294,10 @@ class Worker:
                 one.measured(stage, milliseconds)
         for messages in self._map(encoded, turn, hosted, made):
             for message in messages:
-                self._connection.sendall(encode(message))
+                self._send(message)
 
-    def _send(self, kind: str, fields: dict[str, Any], body: bytes = b"") -> None:
-        self._connection.sendall(encode(WireMessage(kind, fields, body)))
+    def _send(self, message: WireMessage) -> None:
+        self._connection.sendall(encode(message))
 
 
 def encoded(ident: int, hosted: HostedStream, made: Sequence[FrameChunk]) -> list[WireMessage]:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sonic_stream.media import ByteArray, FloatArray
+from sonic_stream.portrait.views import lab_of
 
 WORK_PX = 512
 UPPER_LIP = [61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291]
@@ -29,7 +30,7 @@ BLACK = 0.30  # of the skin's lightness
 def is_animal(rgba: ByteArray, landmarks: FloatArray) -> bool:
     """For a cropped portrait [S, S, 4]."""
     small = cv2.resize(rgba[..., :3], (WORK_PX, WORK_PX), interpolation=cv2.INTER_AREA)
-    lab = cv2.cvtColor(small.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2LAB)
+    lab = lab_of(small)
     points = landmarks[:, :2] * np.float32(WORK_PX / len(rgba))
     radius = max(int(0.02 * np.linalg.norm(points[454] - points[234])), 2)
     cheeks = _typical(lab, points, BELOW_EYES + LOWER_CHEEKS, radius)

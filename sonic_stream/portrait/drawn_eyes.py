@@ -10,7 +10,6 @@ of the upper lid is found, and where skin begins below: as much as a lid needs t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -19,7 +18,7 @@ import numpy.typing as npt
 
 from sonic_stream.engine import EyeKind
 from sonic_stream.media import ByteArray, FloatArray
-from sonic_stream.portrait.views import TINT, level_view, to_lab
+from sonic_stream.portrait.views import TINT, lab_of, level_view
 
 EYES = {
     "right": ([33, 246, 161, 160, 159, 158, 157, 173, 133],
@@ -78,8 +77,9 @@ def fit_eyes(rgba: ByteArray, landmarks: FloatArray) -> tuple[FloatArray, EyeKin
     if min(missed) < MAYBE:
         return landmarks, "mesh"
     surely = float(np.mean(missed)) > SURELY
-    eyes = {side: _found(view, skin, 1.0 if surely else LARGER) for side, view in views.items()}
-    if all(eyes.values()):
+    larger = 1.0 if surely else LARGER
+    eyes = {side: eye for side, view in views.items() if (eye := _found(view, skin, larger))}
+    if len(eyes) == len(views):
         return _moved(landmarks, views, eyes), "drawn"
     if not surely:
         return landmarks, "mesh"
@@ -135,7 +135,7 @@ def _is_drawn(eye: _Eye, view: _View, skin: FloatArray, larger: float) -> bool:
 def _skin(soft: ByteArray, landmarks: FloatArray) -> FloatArray:
     """What colours the face's bare skin shows, in its light and in its shade [m, 3]."""
     places = np.clip(np.round(landmarks[BARE, :2]).astype(int), 0, len(soft) - 1)
-    colours = to_lab(soft[places[:, 1], places[:, 0]][None])[0]
+    colours = lab_of(soft[places[:, 1], places[:, 0]])
     away = np.linalg.norm((colours - np.median(colours, 0)) * TINT, axis=1)
     return np.asarray(colours[away <= max(2.5 * float(np.median(away)), 8.0)])
 
@@ -340,12 +340,9 @@ def _oval(strange: FloatArray, x: float, top: float, bottom: float) -> _Eye:
     return ring, _Iris(np.array([x, middle]), 0.3 * WIDE, np.zeros((0, 0), bool))
 
 
-def _moved(
-    landmarks: FloatArray, views: dict[str, _View], eyes: Mapping[str, _Eye | None]
-) -> FloatArray:
+def _moved(landmarks: FloatArray, views: dict[str, _View], eyes: dict[str, _Eye]) -> FloatArray:
     moved = landmarks.copy()
     for side, eye in eyes.items():
-        assert eye is not None
         _move(moved, side, eye, views[side])
     return moved
 

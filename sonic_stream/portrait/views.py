@@ -11,10 +11,10 @@ from sonic_stream.media import ByteArray, FloatArray
 TINT = np.array([0.4, 1.6, 1.6], np.float32)  # light changes on skin, its tint less
 
 
-def to_lab(colours: npt.NDArray[np.uint8]) -> FloatArray:
-    """RGB [..., 3] -> CIELAB."""
-    scaled = np.atleast_3d(colours).astype(np.float32) / np.float32(255)
-    return np.asarray(cv2.cvtColor(scaled, cv2.COLOR_RGB2LAB), np.float32)
+def lab_of(colours: npt.ArrayLike) -> FloatArray:
+    """CIELAB of RGB colours 0..255 [..., 3]."""
+    flat = np.asarray(colours, np.float32).reshape(1, -1, 3) / np.float32(255)
+    return np.asarray(cv2.cvtColor(flat, cv2.COLOR_RGB2LAB), np.float32).reshape(np.shape(colours))
 
 
 def level_view(
@@ -36,4 +36,4 @@ def level_view(
     seen = cv2.warpAffine(
         soft, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
-    return to_lab(seen), matrix
+    return lab_of(seen), matrix

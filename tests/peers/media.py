@@ -111,15 +111,10 @@ class Reception:
 
 
 def read(
-    source: str | Path | IO[bytes] | None,
-    seconds: float | None = None,
-    *,
-    cut: bool = False,
-    **options: str,
+    source: str | Path | IO[bytes] | None, seconds: float | None = None, **options: str
 ) -> Reception:
-    """Decode a file, or a live address or pipe for so many seconds of its own time. `cut`: it may
-    end within a picture, which does not count. Blocks. Raises `LookupError` when sound or picture
-    is missing."""
+    """Decode a file, or a live address or pipe for so many seconds of its own time. Blocks. Raises
+    `LookupError` when sound or picture is missing."""
     reception = Reception()
     first_s: float | None = None
     place = str(source) if isinstance(source, str | Path) else source
@@ -128,13 +123,7 @@ def read(
         if len(wanted) < 2:
             raise LookupError(f"{source} has no sound or no picture (yet)")
         for packet in container.demux(wanted):
-            try:
-                frames = packet.decode()
-            except av.error.InvalidDataError:
-                if not cut:
-                    raise
-                continue
-            for frame in frames:
+            for frame in packet.decode():
                 first_s = frame.time if first_s is None else first_s
                 take(reception, frame)
                 if seconds is not None and frame.time - first_s > seconds:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from sonic_stream.engines.lite.eye_frame import EyeFrame, lab_of
+from sonic_stream.engines.lite.eye_frame import EyeFrame
 from sonic_stream.engines.lite.fields import Patch
 from sonic_stream.engines.lite.geometry import FloatLike, smoothstep
 from sonic_stream.engines.lite.palette import LUMA, Palette, noise_like
 from sonic_stream.media import ByteArray
 from sonic_stream.portrait.matte import fill
-from sonic_stream.portrait.views import TINT
+from sonic_stream.portrait.views import TINT, lab_of
 
 LID_SHARE = 0.85  # of the skin up to the brow, or LID_REACH: what a closing lid may repaint
 LID_REACH = 0.30

@@ -11,8 +11,9 @@ from sonic_stream.engine import EyeKind
 from sonic_stream.engines.lite.fields import FaceModel, Patch
 from sonic_stream.engines.lite.geometry import FloatLike, gaussian_smooth, smoothstep
 from sonic_stream.engines.lite.palette import LUMA
-from sonic_stream.media import ByteArray, FloatArray
+from sonic_stream.media import ByteArray
 from sonic_stream.portrait.drawn_eyes import EYES
+from sonic_stream.portrait.views import lab_of
 
 POINTS = 33  # samples along the lids
 MEET = 0.6  # of the way from the lower lid up to the corners: there a drawn eye's lids meet
@@ -195,9 +196,3 @@ def _arch(x: FloatLike, y: FloatLike) -> FloatLike:
 
     weights = np.linalg.lstsq(waves(x), y, rcond=None)[0]
     return np.asarray(waves(np.linspace(0, 1, POINTS)) @ weights)
-
-
-def lab_of(colours: FloatLike) -> FloatArray:
-    """CIELAB of colours 0..255 [..., 3]."""
-    flat = np.asarray(colours, np.float32).reshape(1, -1, 3) / np.float32(255)
-    return np.asarray(cv2.cvtColor(flat, cv2.COLOR_RGB2LAB), np.float32).reshape(np.shape(colours))

@@ -106,11 +106,10 @@ async def test_the_loudspeaker_plays_what_was_said_at_the_cards_pace(
         played = card.played
         heard_s = card.played_at_s(onsets(played))
     assert len(heard_s) >= 5
-    # The first ones come while the buffer finds its level; a busy machine is late now and then,
-    # which the buffer makes up for: hence medians.
+    # The first ones come while the buffer finds its level; a busy machine is late now and then.
     late_s = [min(at - s for s in watch.sent_s if s < at + 0.02) for at in heard_s[1:]]
     assert np.median(late_s) < 0.4, late_s
-    assert np.median(np.abs(np.diff(heard_s[1:]) - 1.013)) < 0.015
+    assert np.abs(np.diff(heard_s[1:]) - 1.013).max() < 0.1
     assert 0.45 < np.abs(played).max() < 0.6
     spectrum = np.abs(np.fft.rfft(played[onsets(played)[2] :][:2400]))
     assert np.argmax(spectrum) * 20 == pytest.approx(1000, abs=40)
