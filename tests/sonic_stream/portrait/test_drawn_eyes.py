@@ -70,8 +70,8 @@ def test_eyes_under_a_fringe_end_at_it(hair: tuple[int, int, int]) -> None:
 @pytest.mark.parametrize("avatar", ["mira", "theo"])
 @pytest.mark.parametrize(
     "style",
-    [FLAT, Style(white=(60, 40, 30)), replace(FLAT, height=1.2)],
-    ids=["flat", "no white", "tall"],
+    [FLAT, Style(white=(60, 40, 30)), Style(iris=(0.62, 0.47)), replace(FLAT, height=1.2)],
+    ids=["flat", "no white", "white hidden", "tall"],
 )
 def test_of_what_has_no_outline_the_lids_are_found(avatar: str, style: Style) -> None:
     drawn, truth = draw_eyes(load_avatar(avatar), style)
